@@ -1,0 +1,38 @@
+"""Clicks -> the tensors that a session model takes; training and serving call the same function."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srec.graph.session import session_graph
+
+Fetch: TypeAlias = Callable[[NDArray[np.int32]], tuple[NDArray[np.int32], NDArray[np.float32]]]
+ModelInputs: TypeAlias = tuple[Tensor, ...]
+
+
+def model_inputs(clicks: NDArray[np.int64], fetch: Fetch, hops: int) -> ModelInputs:
+    """Build the session graphs and look up their global neighbours, one fetch a hop for the whole batch.
+
+    Args:
+        clicks: padded items, oldest first, int64 [B, L].
+        fetch: rows of the global graph for items [n] -> (neighbours int32 [n, K], weights float32 [n, K]).
+        hops: how far the model looks into the global graph; 0 fetches nothing.
+
+    Returns:
+        nodes int64 [B, N], alias int64 [B, L], edges int64 [B, N, N], lengths int64 [B], then for each hop
+        h = 1, 2, ...: neighbours int64 [B, N * K^(h-1), K], weights float32 [B, N * K^(h-1), K].
+    """
+    graph = session_graph(clicks)
+    inputs = [torch.from_numpy(part) for part in graph]
+    frontier: NDArray[np.int64] = graph.nodes
+    for _ in range(hops):
+        neighbours, weights = fetch(frontier.reshape(-1).astype(np.int32))
+        shape = (*frontier.shape, neighbours.shape[1])  # [B, nodes of this hop, K]
+        wide = neighbours.astype(np.int64).reshape(shape)
+        inputs += [torch.from_numpy(wide), torch.from_numpy(weights.reshape(shape))]
+        frontier = wide.reshape(len(clicks), -1)
+    return tuple(inputs)

@@ -1,0 +1,75 @@
+"""Clicks -> session graph, the one definition that training, evaluation and serving share.
+
+GCE-GNN, section 3.3 (session-level graph): the nodes are a session's distinct items; an edge has one of
+four kinds. For a click u followed by v the edge is *out* seen from u and *in* seen from v; both seen:
+*in-out*; every node has a *self* loop.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srec.ids import PADDING
+
+NO_EDGE, OUT, IN, IN_OUT, SELF = range(5)
+EDGE_KINDS = 4
+
+
+class SessionGraph(NamedTuple):
+    """A batch of session graphs; padding is item 0 and has no edges.
+
+    Attributes:
+        nodes: distinct items of each session, ascending, int64 [B, N].
+        alias: node index of every click, oldest first, int64 [B, L]; 0 behind the last click.
+        edges: kind of the edge seen from node i to node j, int64 [B, N, N].
+        lengths: clicks of each session, int64 [B].
+    """
+
+    nodes: NDArray[np.int64]
+    alias: NDArray[np.int64]
+    edges: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+def pad_clicks(sessions: Sequence[Sequence[int]], max_clicks: int) -> NDArray[np.int64]:
+    """Put the newest ``max_clicks`` items of each session into one array, left-aligned, int64 [B, L]."""
+    newest = [session[-max_clicks:] for session in sessions]
+    clicks = np.full((len(newest), max(map(len, newest))), PADDING, np.int64)
+    for row, session in zip(clicks, newest, strict=True):
+        row[: len(session)] = session
+    return clicks
+
+
+def session_graph(clicks: NDArray[np.int64]) -> SessionGraph:
+    """Build the graphs of padded clicks, int64 [B, L]; every session has at least one click."""
+    present = clicks != PADDING
+    lengths = present.sum(axis=1)
+    sortable = np.where(present, clicks, np.iinfo(np.int64).max)  # padding goes last
+    order = np.argsort(sortable, axis=1, kind="stable")
+    ascending = np.take_along_axis(sortable, order, axis=1)
+    is_new = np.ones_like(present)
+    is_new[:, 1:] = ascending[:, 1:] != ascending[:, :-1]
+    is_new &= np.take_along_axis(present, order, axis=1)
+    node_of_sorted = np.maximum(is_new.cumsum(axis=1) - 1, 0)
+    alias = np.empty_like(clicks)
+    np.put_along_axis(alias, order, node_of_sorted, axis=1)
+    alias[~present] = 0
+
+    nodes = np.zeros((len(clicks), int(node_of_sorted.max()) + 1), np.int64)
+    row, column = np.nonzero(is_new)
+    nodes[row, node_of_sorted[row, column]] = ascending[row, column]
+    return SessionGraph(nodes, alias, _edges(nodes, alias, present), lengths)
+
+
+def _edges(
+    nodes: NDArray[np.int64], alias: NDArray[np.int64], present: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    followed = np.zeros((*nodes.shape, nodes.shape[1]), np.int64)
+    row, click = np.nonzero(present[:, 1:])
+    followed[row, alias[row, click], alias[row, click + 1]] = OUT
+    edges = followed + IN * followed.transpose(0, 2, 1)
+    row, node = np.nonzero(nodes)
+    edges[row, node, node] = SELF
+    return edges

@@ -1,0 +1,39 @@
+"""Scores -> exact top-k, the one definition: higher score first, equal scores by ascending item."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class TopK(NamedTuple):
+    """The best items of one session, best first; fewer than k where fewer were allowed.
+
+    Attributes:
+        items: int64 [n], n <= k.
+        scores: float32 [n].
+    """
+
+    items: Tensor
+    scores: Tensor
+
+
+def top_k(scores: Tensor, k: int) -> list[TopK]:
+    """Pick the k best items of every row, exactly.
+
+    ``torch.topk`` leaves the order of equal scores open, so it only gives the k-th score; all items that
+    reach it are then put in order by a stable sort.
+
+    Args:
+        scores: one row a session, float [B, V]; column i is item i + 1; ``-inf`` is never picked.
+        k: how many, at least 1.
+    """
+    threshold = scores.topk(min(k, scores.shape[1]), dim=1).values[:, -1:]  # [B, 1]
+    reaches = (scores >= threshold) & (scores > -torch.inf)
+    return [_best(row, candidates, k) for row, candidates in zip(scores, reaches, strict=True)]
+
+
+def _best(row: Tensor, candidates: Tensor, k: int) -> TopK:
+    items = candidates.nonzero().squeeze(1)  # ascending
+    values, order = row[items].sort(descending=True, stable=True)
+    return TopK(items[order[:k]] + 1, values[:k])
