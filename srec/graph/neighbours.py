@@ -86,6 +86,18 @@ def build_graph(
     for chunk in _chunks(items, offsets, n_items, window):
         keys, inverse = np.unique(np.concatenate([keys, chunk]), return_inverse=True)
         counts = np.bincount(inverse, weights=np.concatenate([counts, np.ones(len(chunk))])).astype(np.int64)
+    return heaviest(keys, counts, n_items, size)
+
+
+def heaviest(keys: NDArray[np.int64], counts: NDArray[np.int64], n_items: int, size: int) -> GlobalGraph:
+    """Keep each item's ``size`` heaviest neighbours, equal counts by ascending neighbour.
+
+    Args:
+        keys: distinct pairs, ``item * (n_items + 1) + neighbour``, int64 [pairs].
+        counts: how often each occurs, int64 [pairs].
+        n_items: number of items V.
+        size: neighbours kept an item, K.
+    """
     source, neighbour = np.divmod(keys, n_items + 1)
     order = np.lexsort((neighbour, -counts, source))
     source, neighbour, counts = source[order], neighbour[order], counts[order]

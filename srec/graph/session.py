@@ -69,7 +69,7 @@ def _edges(
     followed = np.zeros((*nodes.shape, nodes.shape[1]), np.int64)
     row, click = np.nonzero(present[:, 1:])
     followed[row, alias[row, click], alias[row, click + 1]] = OUT
-    edges = followed + IN * followed.transpose(0, 2, 1)
+    edges: NDArray[np.int64] = followed + IN * followed.transpose(0, 2, 1)
     row, node = np.nonzero(nodes)
     edges[row, node, node] = SELF
     return edges

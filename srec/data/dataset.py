@@ -1,0 +1,150 @@
+"""Reading DATA, the folder that ``srec prepare`` writes (formats: docs/architecture.md)."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from srec.errors import DataError, InputError
+from srec.graph.neighbours import GlobalGraph
+from srec.ids import Vocabulary
+from srec.io import digest_of, read_json, sha256
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Several lists of items, end to end.
+
+    Attributes:
+        items: int32 [clicks].
+        offsets: where each list starts, and the end of the last, int64 [S+1].
+    """
+
+    items: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> list[int]:
+        return self.items[self.offsets[index] : self.offsets[index + 1]].tolist()
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sessions and the item that came next: inputs S lists of items, targets int32 [S]."""
+
+    inputs: Sequences
+    targets: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+class Dataset:
+    """One DATA folder; its tables are read when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open and check the manifest; ``InputError`` for no DATA, ``DataError`` for a damaged one."""
+        self.folder = folder
+        if not (folder / "manifest.json").is_file():
+            raise InputError(f"{folder} holds no prepared data (manifest.json): make it with `srec prepare`")
+        self.manifest: dict[str, Any] = read_json(folder / "manifest.json")
+        if self.manifest.get("format") != FORMAT:
+            raise DataError(
+                f"{folder} has data format {self.manifest.get('format')}, this srec reads {FORMAT}: "
+                "prepare it again"
+            )
+
+    def verify(self) -> None:
+        """Compare every file with the manifest's digests; ``DataError`` names the first that differs."""
+        for name, digest in self.manifest["files"].items():
+            path = self.folder / name
+            if not path.is_file() or sha256(path) != digest:
+                raise DataError(f"{path} is missing or not what `srec prepare` wrote: prepare the data again")
+        if digest_of(self.manifest["files"]) != self.digest:
+            raise DataError(f"{self.folder / 'manifest.json'} does not fit its own digest: prepare again")
+
+    @property
+    def digest(self) -> str:
+        """Names the content of the whole folder."""
+        return str(self.manifest["digest"])
+
+    @property
+    def kind(self) -> str:
+        """``reviews`` (with metadata and times) or ``sessions``."""
+        return str(self.manifest["kind"])
+
+    @property
+    def n_items(self) -> int:
+        """Number of items V."""
+        return int(self.manifest["counts"]["items"])
+
+    @functools.cached_property
+    def items(self) -> pa.Table:
+        """The items, a row each, in order."""
+        return self._table("items.parquet")
+
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary:
+        """appid <-> item."""
+        return Vocabulary(self.items["appid"].to_pylist())
+
+    def sequences(self, full: bool = False) -> Sequences:
+        """Training sequences; ``full``: with the validation part of session files."""
+        return _flat(self._table("train_full.parquet" if full else "train.parquet")["items"])
+
+    def graph(self, full: bool = False) -> GlobalGraph:
+        """The global graph of the same sequences."""
+        return GlobalGraph.load(self.folder / ("graph_full.safetensors" if full else "graph.safetensors"))
+
+    def examples(self, split: str) -> Examples:
+        """The ``validation`` or ``test`` examples."""
+        table = self._table(f"{split}.parquet")
+        return Examples(_flat(table["items"]), table["target"].to_numpy().astype(np.int32))
+
+    @property
+    def has_metadata(self) -> bool:
+        """Whether there are tags and context."""
+        return "tags.safetensors" in self.manifest["files"]
+
+    def tags(self) -> NDArray[np.float32]:
+        """Factors of the tag matrix at the prepared width, [V+1, T]."""
+        return self._arrays("tags.safetensors")["factors"]
+
+    def tag_matrix(self) -> sp.csr_array[np.float32]:
+        """The tag matrix itself, [V+1, tags]."""
+        return sp.csr_array(sp.load_npz(self.folder / "tag_matrix.npz"))
+
+    def context(self) -> tuple[NDArray[np.int64], int]:
+        """Context indices int64 [V+1, C], and the number of context values including 0 (unknown)."""
+        indices = self._arrays("context.safetensors")["indices"].astype(np.int64)
+        return indices, int(indices.max(initial=0)) + 1
+
+    def _arrays(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(load_file(self.folder / name))
+        except (OSError, SafetensorError) as error:
+            raise DataError(f"{self.folder / name} cannot be read ({error}): prepare again") from error
+
+    def _table(self, name: str) -> pa.Table:
+        try:
+            return pq.read_table(self.folder / name)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{self.folder / name} cannot be read ({error}): prepare again") from error
+
+
+def _flat(column: pa.ChunkedArray) -> Sequences:
+    lists = column.combine_chunks()
+    offsets = lists.offsets.to_numpy().astype(np.int64)
+    return Sequences(lists.values.to_numpy()[offsets[0] : offsets[-1]].astype(np.int32), offsets - offsets[0])

@@ -1,0 +1,75 @@
+"""What every session model is: clicks' tensors in, one score an item out."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+
+class ModelSettings(BaseModel):
+    """A model's own parameters; each model extends it. Unknown keys and values out of bounds are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class ItemFeatures:
+    """What is known of the items besides clicks; None where DATA has no metadata.
+
+    Attributes:
+        n_items: number of items V.
+        max_clicks: newest clicks of a session that the model sees, L at most.
+        tags: tag vectors, float32 [V+1, T], row 0 is zeros.
+        context: indices into one table of context values, int64 [V+1, C], 0 where unknown.
+        n_context: rows of that table.
+    """
+
+    n_items: int
+    max_clicks: int
+    tags: Tensor | None = None
+    context: Tensor | None = None
+    n_context: int = 0
+
+
+class SessionModel(nn.Module):
+    """Base of the models, built as ``Model(settings, features)``.
+
+    ``forward`` takes the tensors of ``srec.graph.inputs.model_inputs``. A model that is trained by gradient
+    defines ``encode`` and ``item_vectors``; one that only counts defines ``forward`` and ``fit``.
+    """
+
+    Settings: ClassVar[type[ModelSettings]] = ModelSettings
+    name: ClassVar[str]
+    trained_by_gradient: ClassVar[bool] = True
+
+    hops: int = 0
+    """How far the model looks into the global graph."""
+
+    def __init__(self, settings: ModelSettings, features: ItemFeatures) -> None:
+        super().__init__()
+        self.settings = settings
+        self.n_items = features.n_items
+
+    def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
+        """Score all items: raw logits, float32 [B, V]; column i is item i + 1."""
+        return self.encode(nodes, alias, edges, lengths, *rows) @ self.item_vectors().T
+
+    def encode(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
+        """Session vectors, float32 [B, D], ready for the dot product with ``item_vectors``."""
+        raise TypeError(f"{type(self).__name__} defines neither encode() nor forward()")
+
+    def item_vectors(self) -> Tensor:
+        """The item table as scored, float32 [V, D]; row i is item i + 1."""
+        raise TypeError(f"{type(self).__name__} defines neither item_vectors() nor forward()")
+
+    def fit(self, items: NDArray[np.int32], offsets: NDArray[np.int64]) -> None:
+        """Count what there is to count in the training sequences.
+
+        Args:
+            items: all sequences end to end, int32 [clicks].
+            offsets: where each sequence starts, and the end of the last, int64 [S+1].
+        """
+        raise TypeError(f"{type(self).__name__} is trained by gradient")

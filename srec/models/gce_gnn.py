@@ -1,0 +1,233 @@
+"""GCE-GNN, and SRec's modification of it.
+
+Wang et al., "Global Context Enhanced Graph Neural Networks for Session-based Recommendation", SIGIR 2020
+(arXiv 2106.05081). Equation numbers below are the paper's.
+
+Differs from the authors' code in: absent global neighbours are masked, neighbours are the heaviest ones and
+not drawn at random, attention in the session graph is computed as four bilinear forms (N x N memory, not
+N x N x D), and the attention over clicks has the bias b3 of equation 13.
+
+SRec's modification (``tags`` and ``context`` on): the sum of local and global vector is concatenated with the
+reversed position, a tag vector and the sum of the learnable context vectors before it enters equation 13; the
+attention weights the plain sums. With all of width D that makes 9 D^2 + 9 D parameters beside the tables.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from srec.errors import InputError
+from srec.models.base import ItemFeatures, ModelSettings, SessionModel
+from srec.models.layers import at_clicks, click_mask, masked_mean, masked_softmax
+
+SLOPE = 0.2  # of the LeakyReLUs, as in the paper
+
+
+class GceGnnSettings(ModelSettings):
+    """Parameters of GCE-GNN; the defaults are the paper's for one hop."""
+
+    dim: int = Field(100, ge=2, le=4096)
+    hops: int = Field(1, ge=1, le=3)
+    dropout_global: float = Field(0.5, ge=0, lt=1)
+    """On the global part before it is added to the local one (equation 12)."""
+    dropout_aggregator: float = Field(0.0, ge=0, lt=1)
+    """Inside the global aggregator, on [h ; h_N] (equation 7)."""
+    dropout_local: float = Field(0.0, ge=0, lt=1)
+    """On the local part."""
+    tags: bool = False
+    tags_trainable: bool = False
+    context: bool = False
+    scoring: Literal["dot", "cosine"] = "dot"
+    """``cosine``: session and item vectors of length 1, times ``scale`` (NISER, arXiv 1909.04276)."""
+    scale: float = Field(12.0, gt=0)
+
+
+class LocalAggregator(nn.Module):
+    """Attention over the session graph, one vector for each kind of edge (equations 8 to 10)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.kinds = nn.Parameter(torch.empty(4, dim))
+
+    def forward(self, h: Tensor, edges: Tensor) -> Tensor:
+        """Node vectors [B, N, D] and edge kinds [B, N, N] -> local vectors [B, N, D]."""
+        by_kind = (h.unsqueeze(1) * self.kinds.unsqueeze(1)) @ h.unsqueeze(1).transpose(2, 3)  # [B, 4, N, N]
+        kind = (edges - 1).clamp(min=0).unsqueeze(1)  # [B, 1, N, N]
+        scores = F.leaky_relu(by_kind.gather(1, kind).squeeze(1), SLOPE)  # [B, N, N]
+        return masked_softmax(scores, edges > 0) @ h
+
+
+class GlobalAggregator(nn.Module):
+    """Session-aware attention over an item's neighbours in the global graph (equations 3 to 7)."""
+
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.w1 = nn.Linear(dim + 1, dim, bias=False)
+        self.q1 = nn.Parameter(torch.empty(dim))
+        self.w2 = nn.Linear(2 * dim, dim, bias=False)
+        self.dropout = dropout
+
+    def forward(self, h: Tensor, around: Tensor, weights: Tensor, present: Tensor, session: Tensor) -> Tensor:
+        """Mix each node with its neighbours.
+
+        Args:
+            h: nodes, [B, N, D].
+            around: their neighbours, [B, N, K, D].
+            weights: co-occurrence counts, [B, N, K].
+            present: which neighbours exist, bool [B, N, K].
+            session: mean of the session's item vectors, [B, D].
+        """
+        like_session = around * session.unsqueeze(1).unsqueeze(1)  # [B, N, K, D]
+        joined = torch.cat([like_session, weights.unsqueeze(-1)], dim=-1)  # [B, N, K, D+1]
+        scores = F.leaky_relu(self.w1(joined), SLOPE) @ self.q1  # [B, N, K]
+        mixed = (masked_softmax(scores, present).unsqueeze(-1) * around).sum(2)  # [B, N, D]
+        both = F.dropout(torch.cat([h, mixed], dim=-1), self.dropout, self.training)  # [B, N, 2D]
+        return F.relu(self.w2(both))
+
+
+class SessionAttention(nn.Module):
+    """Soft attention over the clicks with reversed positions (equations 13 to 16)."""
+
+    def __init__(self, dim: int, max_clicks: int, side_dim: int) -> None:
+        super().__init__()
+        self.positions = nn.Embedding(max_clicks, dim)
+        self.w3 = nn.Linear(2 * dim + side_dim, dim)
+        self.w4 = nn.Linear(dim, dim)
+        self.w5 = nn.Linear(dim, dim, bias=False)
+        self.q2 = nn.Parameter(torch.empty(dim))
+
+    def forward(self, h: Tensor, side: list[Tensor], mask: Tensor, lengths: Tensor) -> Tensor:
+        """Vectors of the clicks [B, L, D], more of their features [B, L, *], mask [B, L] -> [B, D]."""
+        from_last = lengths.unsqueeze(1) - 1 - torch.arange(h.size(1), device=h.device)  # [B, L]
+        positions = self.positions(from_last.clamp(min=0))  # [B, L, D]
+        z = torch.tanh(self.w3(torch.cat([h, positions, *side], dim=-1)))  # [B, L, D]
+        mean = self.w5(masked_mean(h, mask)).unsqueeze(1)  # [B, 1, D]
+        beta = (torch.sigmoid(self.w4(z) + mean) @ self.q2) * mask  # [B, L]
+        return (beta.unsqueeze(1) @ h).squeeze(1)
+
+
+class GceGnn(SessionModel):
+    """Session vectors from the session graph and the global graph; scores by dot product."""
+
+    name = "gce-gnn"
+    Settings = GceGnnSettings
+
+    def __init__(self, settings: GceGnnSettings, features: ItemFeatures) -> None:
+        """Build with random weights; ``InputError`` where the settings ask for metadata that is not there."""
+        super().__init__(settings, features)
+        self.settings: GceGnnSettings = settings
+        self.hops = settings.hops
+        dim = settings.dim
+        self.items = nn.Embedding(features.n_items + 1, dim, padding_idx=0)
+        self.tags, self.context = _tag_table(settings, features), _context_table(settings, features)
+        side_dim = sum(table.width for table in (self.tags, self.context) if table is not None)
+        self.local = LocalAggregator(dim)
+        self.aggregators = nn.ModuleList(
+            GlobalAggregator(dim, settings.dropout_aggregator) for _ in range(settings.hops)
+        )
+        self.attention = SessionAttention(dim, features.max_clicks, side_dim)
+        self._initialise()
+
+    def encode(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
+        """Session vectors [B, D]; ``rows`` are neighbours and weights, a pair for each hop."""
+        drop = self.settings
+        mask = click_mask(alias, lengths)  # [B, L]
+        h = self.items(nodes)  # [B, N, D]
+        local = F.dropout(self.local(h, edges), drop.dropout_local, self.training)
+        around = self._from_global_graph(h, masked_mean(at_clicks(h, alias), mask), rows)
+        summed = at_clicks(local + F.dropout(around, drop.dropout_global, self.training), alias)  # [B, L, D]
+        clicked = nodes.gather(1, alias)  # [B, L]
+        side = [table(clicked) for table in (self.tags, self.context) if table is not None]
+        session: Tensor = self.attention(summed, side, mask, lengths)
+        if drop.scoring == "cosine":
+            session = drop.scale * F.normalize(session, dim=-1)
+        return session
+
+    def item_vectors(self) -> Tensor:
+        """The item table without padding, [V, D]; rows of length 1 with cosine scoring."""
+        table = self.items.weight[1:]
+        return F.normalize(table, dim=-1) if self.settings.scoring == "cosine" else table
+
+    def _from_global_graph(self, h: Tensor, session: Tensor, rows: tuple[Tensor, ...]) -> Tensor:
+        """Aggregate from the farthest hop inwards, [B, N, D]."""
+        batch, dim = h.size(0), h.size(2)
+        levels: list[Tensor] = [h, *(self.items(neighbours).flatten(1, 2) for neighbours in rows[::2])]
+        for step, aggregator in enumerate(self.aggregators):
+            levels = [
+                aggregator(
+                    levels[hop],
+                    levels[hop + 1].view(batch, levels[hop].size(1), -1, dim),  # [B, N_hop, K, D]
+                    rows[2 * hop + 1],
+                    rows[2 * hop] > 0,
+                    session,
+                )
+                for hop in range(self.hops - step)
+            ]
+        return levels[0]  # [B, N, D]
+
+    def _initialise(self) -> None:
+        """Draw all weights from U(-1/sqrt(D), 1/sqrt(D)), as the authors do; padding stays zero."""
+        bound = 1 / math.sqrt(self.settings.dim)
+        with torch.no_grad():
+            for name, weights in self.named_parameters():
+                if not name.startswith("tags."):
+                    weights.uniform_(-bound, bound)
+            self.items.weight[0] = 0
+
+
+class TagEmbedding(nn.Module):
+    """The factors of the tag matrix, rows of length 1 (or 0 where a game has no tags)."""
+
+    def __init__(self, factors: Tensor, trainable: bool) -> None:
+        super().__init__()
+        self.width = factors.size(1)
+        self.factors = nn.Parameter(F.normalize(factors, dim=-1), requires_grad=trainable)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Items [B, L] -> [B, L, T]."""
+        return F.embedding(items, self.factors)
+
+
+class ContextEmbedding(nn.Module):
+    """One learnable vector a context value; an item's vector is the sum over its values."""
+
+    indices: Tensor
+
+    def __init__(self, indices: Tensor, n_values: int, dim: int) -> None:
+        super().__init__()
+        self.width = dim
+        self.register_buffer("indices", indices)
+        self.values = nn.Embedding(n_values, dim)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Items [B, L] -> [B, L, D]."""
+        indices = self.indices[items]  # [B, L, C]
+        known = (indices > 0).unsqueeze(-1)  # [B, L, C, 1]
+        vectors: Tensor = self.values(indices) * known  # [B, L, C, D]
+        return vectors.sum(2)
+
+
+def _tag_table(settings: GceGnnSettings, features: ItemFeatures) -> TagEmbedding | None:
+    if not settings.tags:
+        return None
+    if features.tags is None:
+        raise InputError(_NO_METADATA.format(what="tags"))
+    return TagEmbedding(features.tags, settings.tags_trainable)
+
+
+def _context_table(settings: GceGnnSettings, features: ItemFeatures) -> ContextEmbedding | None:
+    if not settings.context:
+        return None
+    if features.context is None:
+        raise InputError(_NO_METADATA.format(what="context"))
+    return ContextEmbedding(features.context, features.n_context, settings.dim)
+
+
+_NO_METADATA = (
+    "{what}=true needs metadata, and this DATA has none: prepare it with --games, "
+    "use --preset paper or best, or add --set {what}=false"
+)

@@ -1,0 +1,30 @@
+"""Layers that more than one session model uses."""
+
+import torch
+from torch import Tensor
+
+
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Softmax over the last dimension among the true entries of ``mask``; all zeros where none is true.
+
+    The least finite value stands for "absent": minus infinity would turn a row without a true entry, and its
+    gradient, into NaN.
+    """
+    weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
+    return weights * mask
+
+
+def click_mask(alias: Tensor, lengths: Tensor) -> Tensor:
+    """Which positions of padded clicks hold a click, bool [B, L]."""
+    return torch.arange(alias.size(1), device=alias.device) < lengths.unsqueeze(1)
+
+
+def at_clicks(of_nodes: Tensor, alias: Tensor) -> Tensor:
+    """Vectors of the nodes [B, N, D] -> vectors of the clicks [B, L, D]."""
+    return of_nodes.gather(1, alias.unsqueeze(-1).expand(-1, -1, of_nodes.size(2)))
+
+
+def masked_mean(of_clicks: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the clicks that are there: [B, L, D], [B, L] -> [B, D]."""
+    present = mask.unsqueeze(-1).to(of_clicks.dtype)  # [B, L, 1]
+    return (of_clicks * present).sum(1) / present.sum(1)
