@@ -1,0 +1,147 @@
+"""Reviews and games -> DATA."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+from safetensors.numpy import save_file
+
+from srec.graph.neighbours import build_graph
+from srec.io import new_folder, write_json
+from srec.prepare.context import build_context
+from srec.prepare.engine import Engine
+from srec.prepare.filters import repeated_filters, single_filters
+from srec.prepare.games import Game
+from srec.prepare.games_files import read_games
+from srec.prepare.read import read_reviews
+from srec.prepare.report import Reading, Report, Step
+from srec.prepare.sequences import Clicks
+from srec.prepare.sessions import item_columns, train_counts
+from srec.prepare.settings import ReviewSettings
+from srec.prepare.split import Split, clicks_of, split_by_time
+from srec.prepare.steps import Pipeline
+from srec.prepare.tags import decompose, tag_matrix
+from srec.prepare.write import check_target, write_examples, write_items, write_manifest, write_sequences
+
+Progress = Callable[[str], None]
+_COLUMNS = {
+    "name": pa.string(), "developer": pa.string(), "publisher": pa.string(),
+    "year": pa.int32(), "price": pa.float64(), "free": pa.bool_(),
+}  # fmt: skip
+
+
+def prepare_reviews(
+    reviews: Sequence[str | Path],
+    games: str | Path,
+    out: Path,
+    settings: ReviewSettings,
+    progress: Progress = lambda _: None,
+) -> Report:
+    """Write the DATA of a log of reviews; ``out`` is replaced when the new one is complete.
+
+    Several review files are one log, in the order given. ``InputError`` says which file, column, row or
+    setting cannot be used; whatever stood at ``out`` is then untouched.
+    """
+    check_target(out)
+    moment = settings.until or datetime.now(UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with Engine(out.parent) as engine:
+        known, games_reading = read_games(engine, games)
+        clicks, reading, steps = _filtered(engine, reviews, settings, moment, progress)
+    split = split_by_time(clicks, settings)
+    details = [known.get(appid) for appid in split.vocabulary.appids.tolist()]
+    with new_folder(out) as folder:
+        _write_clicks(folder, split, settings, progress)
+        write_items(folder / "items.parquet", _items(split, details))
+        progress("factorising the tag matrix")
+        metadata = _write_metadata(folder, details, settings)
+        report = _report({"reviews": reading, "games": games_reading}, steps, split, metadata)
+        write_manifest(folder, report, settings.model_dump(mode="json"), "seconds")
+    return report
+
+
+def _filtered(
+    engine: Engine,
+    paths: Sequence[str | Path],
+    settings: ReviewSettings,
+    moment: datetime,
+    progress: Progress,
+) -> tuple[Clicks, Reading, list[Step]]:
+    table, reading = read_reviews(engine, paths, settings.columns, progress)
+    pipeline = Pipeline(engine, table, progress)
+    for step in single_filters(settings, moment):
+        pipeline.once(step)
+    pipeline.until_stable(repeated_filters(settings))
+    kept = pipeline.reviews.order_by(["user", "time", "row"])[["user", "appid", "time"]]
+    return clicks_of(engine.fetch(kept)), reading, pipeline.steps
+
+
+def _write_clicks(folder: Path, split: Split, settings: ReviewSettings, progress: Progress) -> None:
+    progress("building the global graph")
+    train = split.train
+    graph = build_graph(
+        train.ids.astype(np.int32), train.offsets, len(split.vocabulary), settings.window, settings.neighbours
+    )
+    graph.save(folder / "graph.safetensors")
+    progress("writing sequences and examples")
+    write_sequences(folder / "train.parquet", train)
+    write_examples(folder / "validation.parquet", split.validation)
+    write_examples(folder / "test.parquet", split.test)
+
+
+def _items(split: Split, details: Sequence[Game | None]) -> pa.Table:
+    table = item_columns(split.vocabulary, split.train)
+    for name, kind in _COLUMNS.items():
+        table = table.append_column(name, pa.array([game and getattr(game, name) for game in details], kind))
+    for name in ("genres", "tags"):
+        texts = [list(getattr(game, name)) if game else [] for game in details]
+        table = table.append_column(name, pa.array(texts, pa.list_(pa.string())))
+    return table
+
+
+def _write_metadata(
+    folder: Path, details: Sequence[Game | None], settings: ReviewSettings
+) -> Mapping[str, Any]:
+    matrix, names = tag_matrix(details)
+    sp.save_npz(folder / "tag_matrix.npz", matrix)
+    write_json(folder / "tag_names.json", names)
+    factorised = decompose(matrix, settings.tag_width, settings.seed)
+    save_file({"factors": factorised.factors}, folder / "tags.safetensors")
+    context = build_context(details)
+    save_file({"indices": context.indices}, folder / "context.safetensors")
+    write_json(folder / "context.json", context.describe())
+    return {
+        "games_without_metadata": sum(game is None for game in details),
+        "games_without_tags": sum(not (game and game.tags) for game in details),
+        "tags": len(names),
+        "tag_width": settings.tag_width,
+        "tag_reconstruction_error": round(factorised.error, 6),
+        "tag_factors_converged": factorised.converged,
+        "context_values": len(context.values),
+    }
+
+
+def _report(
+    readings: dict[str, Reading], steps: list[Step], split: Split, metadata: Mapping[str, Any]
+) -> Report:
+    counts = {"items": len(split.vocabulary), **train_counts("train", split.train)}
+    counts["train_sequences_of_one_click"] = int((np.diff(split.train.offsets) == 1).sum())
+    counts |= {"validation_examples": len(split.validation), "test_examples": len(split.test)}
+    notes = [note for reading in readings.values() for note in reading.notes]
+    if split.bounds["time_resolution"] == "days":
+        notes.append("all times are whole days apart: within a day the order is that of the input")
+    return Report(
+        kind="reviews",
+        readings=readings,
+        steps=steps,
+        split=split.bounds,
+        dropped=split.dropped,
+        counts=counts,
+        metadata=dict(metadata),
+        notes=notes,
+    )

@@ -1,0 +1,56 @@
+"""Session files (one session a line, ids separated by blanks, oldest first) -> clicks."""
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from srec.errors import InputError
+from srec.prepare import files
+from srec.prepare.engine import Engine
+from srec.prepare.read import SHOWN, check_reading
+from srec.prepare.report import BadRow, FileReport, Reading
+from srec.prepare.sequences import Clicks
+
+MAX_APPID = 2**31 - 1
+_GOOD = r"^\s*0*[1-9][0-9]{0,9}(\s+0*[1-9][0-9]{0,9})*\s*$"
+
+
+def read_sessions(engine: Engine, path: Path) -> tuple[Clicks, Reading]:
+    """Read one file; blank lines are no sessions, lines with anything but ids are counted as unparsable.
+
+    ``InputError`` if the file is missing, empty, or more than 5 % of its lines are unparsable.
+    """
+    (source,) = files.sources([path], "sessions", assume="text")
+    try:
+        lines = engine.arrow(files.lines(source))["line"].combine_chunks()
+    except duckdb.Error as error:
+        raise files.refuse(source, error) from error
+    good = pc.match_substring_regex(lines, _GOOD)
+    ids = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(lines.filter(good)))
+    numbers = ids.values.cast(pa.int64()).to_numpy()
+    offsets = ids.offsets.to_numpy().astype(np.int64)
+    bad = lines.filter(pc.invert(good))
+    shown = [BadRow(file=str(path), why="not a line of ids", row=str(line)[:200]) for line in bad[:SHOWN]]
+    reading = Reading(
+        files=[FileReport(path=str(path), rows=len(lines), unparsable=len(bad))],
+        unparsable=len(bad),
+        shown=shown,
+    )
+    check_reading(reading, "sessions")
+    if numbers.max() > MAX_APPID:
+        raise InputError(f"{path}: {numbers.max()} is no id: ids are integers from 1 to {MAX_APPID}")
+    return Clicks(numbers, offsets), reading
+
+
+def validation_sessions(sessions: int, share: float, seed: int) -> NDArray[np.bool_]:
+    """Mark a random ``share`` of the sessions [S], at least one, but never all."""
+    if sessions < 2:
+        raise InputError(f"{sessions} training session cannot be divided into training and validation")
+    size = min(max(round(sessions * share), 1), sessions - 1)
+    marked = np.zeros(sessions, np.bool_)
+    marked[np.random.default_rng(seed).permutation(sessions)[:size]] = True
+    return marked

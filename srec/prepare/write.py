@@ -1,0 +1,101 @@
+"""Writing the tables of DATA (their columns: docs/architecture.md). The same content gives the same bytes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from srec.errors import InputError
+from srec.io import digest_of, sha256, write_json
+from srec.prepare.report import Report
+from srec.prepare.sequences import Clicks, Examples
+
+FORMAT = 1
+# Inputs of examples overlap, so all of them together can be far larger than the clicks they are made of.
+ROWS_PER_GROUP = 50_000
+_ITEMS, _TIMES = pa.list_(pa.int32()), pa.list_(pa.int64())
+
+
+def check_target(out: Path) -> None:
+    """Refuse to replace a folder that is not DATA: it may be all a person has."""
+    if (
+        out.exists()
+        and not (out / "manifest.json").is_file()
+        and not (out.is_dir() and not any(out.iterdir()))
+    ):
+        raise InputError(f"{out} exists and is no prepared data: choose another --out, or remove it first")
+
+
+def write_sequences(path: Path, clicks: Clicks) -> None:
+    """A row per sequence: ``items`` and ``times``."""
+    every = np.arange(len(clicks.ids))
+    columns = {"items": _lists(clicks.ids[every].astype(np.int32), clicks.offsets, _ITEMS)}
+    columns["times"] = _times(clicks, every, clicks.offsets)
+    _write(path, pa.schema({"items": _ITEMS, "times": _TIMES}), iter([pa.table(columns)]))
+
+
+def write_examples(path: Path, examples: Examples) -> None:
+    """A row per example: ``items`` (its input), ``target`` and ``times`` (of the input)."""
+    schema = pa.schema({"items": _ITEMS, "target": pa.int32(), "times": _TIMES})
+    _write(path, schema, _example_tables(examples))
+
+
+def write_items(path: Path, items: pa.Table) -> None:
+    """A row per item, in order."""
+    _write(path, items.schema, iter([items]))
+
+
+def write_manifest(folder: Path, report: Report, settings: dict[str, object], time_unit: str | None) -> None:
+    """Write the report and, as the folder's last file, the manifest over all files before it.
+
+    The report names input paths, so it stays outside of the digests: equal content has an equal digest.
+    """
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    write_json(folder / "report.json", report.model_dump(mode="json"))
+    manifest = {
+        "format": FORMAT,
+        "kind": report.kind,
+        "settings": settings,
+        "counts": report.counts,
+        "time_unit": time_unit,
+        "split": report.split,
+        "files": files,
+        "digest": digest_of(files),
+    }
+    write_json(folder / "manifest.json", manifest)
+
+
+def _example_tables(examples: Examples) -> Iterator[pa.Table]:
+    for first in range(0, len(examples), ROWS_PER_GROUP):
+        starts = examples.starts[first : first + ROWS_PER_GROUP]
+        targets = examples.targets[first : first + ROWS_PER_GROUP]
+        lengths = targets - starts
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        clicks = examples.clicks
+        columns = {
+            "items": _lists(clicks.ids[places].astype(np.int32), offsets, _ITEMS),
+            "target": pa.array(clicks.ids[targets], pa.int32()),
+            "times": _times(clicks, places, offsets),
+        }
+        yield pa.table(columns)
+
+
+def _times(clicks: Clicks, places: np.ndarray, offsets: np.ndarray) -> pa.Array:
+    if clicks.times is None:
+        return pa.nulls(len(offsets) - 1, _TIMES)
+    return _lists(clicks.times[places], offsets, _TIMES)
+
+
+def _lists(values: np.ndarray, offsets: np.ndarray, kind: pa.DataType) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, kind.value_type)).cast(
+        kind
+    )
+
+
+def _write(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
