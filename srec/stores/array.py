@@ -1,0 +1,22 @@
+"""The graph that came with the model, in this process's memory: never late, never missing."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srec.graph.neighbours import GlobalGraph
+from srec.stores.base import Rows, check_items
+
+
+class ArrayStore:
+    """Takes rows from the arrays of a ``GlobalGraph``."""
+
+    def __init__(self, graph: GlobalGraph) -> None:
+        self._graph = graph
+
+    def fetch(self, items: NDArray[np.int32]) -> Rows:
+        """Return the rows of ``items``; see ``NeighbourStore.fetch``."""
+        check_items(items, self._graph.n_items)
+        return self._graph.neighbours[items], self._graph.weights[items]
+
+    def close(self) -> None:
+        """Nothing to release."""
