@@ -1,0 +1,126 @@
+"""`serve` in a process of its own: whatever ends it, nothing is left behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from srec.errors import DataError, HostError, InputError
+from srec.serve_config import client, ports
+from srec.serve_config.service import serve
+
+STOP_LIMIT = 15.0
+START_LIMIT = 120.0
+
+# Serves argv[1] on port argv[2]; prints the Redis URL before TorchServe starts, its ServiceInfo once ready.
+SERVE = """
+import dataclasses, json, sys
+from pathlib import Path
+import redis
+from srec.serve_config.service import serve
+
+def load(mar, url):
+    with redis.Redis.from_url(url) as connection:
+        connection.set("loaded", mar.name)
+    print(json.dumps({"redis_url": url}), flush=True)
+
+serve(Path(sys.argv[1]), redis_url=None, port=int(sys.argv[2]), workers=1, load_neighbours=load,
+      on_ready=lambda info: print(json.dumps(dataclasses.asdict(info)), flush=True), console=False)
+"""
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Java and its workers all name the run's folder in their command line."""
+    return [
+        one.pid
+        for one in psutil.process_iter(["cmdline"])
+        if any(str(folder) in part for part in one.info["cmdline"] or [])
+    ]
+
+
+def wait_until(condition: Callable[[], bool], limit: float) -> None:
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+class TestServe:
+    @pytest.fixture
+    def child(self, echo_mar: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+        (port,) = ports.free_ports([None])
+        with subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(echo_mar), str(port)],
+            env=os.environ | {"TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            yield process
+            process.kill()
+
+    def read(self, child: subprocess.Popen[str]) -> dict[str, str]:
+        assert child.stdout is not None
+        answer: dict[str, str] = json.loads(child.stdout.readline())
+        return answer
+
+    def test_ctrl_c_twice_ends_everything(self, child: subprocess.Popen[str]) -> None:
+        folder = Path(self.read(child)["redis_url"].removeprefix("unix://")).parent
+        info = self.read(child)
+        assert client.post(info["predictions_url"], b"{}").status == 200
+        running = [*processes_of(folder), int(info["java_pid"]), int(info["redis_pid"])]
+        assert len(set(running)) == 3  # Java, one worker, Redis
+        child.send_signal(signal.SIGINT)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(STOP_LIMIT) == 0
+        assert [pid for pid in running if psutil.pid_exists(pid)] == []
+        assert not folder.exists()
+
+    def test_a_signal_during_the_start_ends_everything(self, child: subprocess.Popen[str]) -> None:
+        folder = Path(self.read(child)["redis_url"].removeprefix("unix://")).parent
+        wait_until(lambda: len(processes_of(folder)) > 1, START_LIMIT)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(STOP_LIMIT) == 0
+        assert processes_of(folder) == []
+        assert not folder.exists()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
+    def test_a_killed_parent_takes_its_servers_along(self, child: subprocess.Popen[str]) -> None:
+        folder = Path(self.read(child)["redis_url"].removeprefix("unix://")).parent
+        self.read(child)
+        child.kill()
+        wait_until(lambda: processes_of(folder) == [], STOP_LIMIT)
+
+
+class TestServeRefuses:
+    def refuse(self, mar: Path, port: int, redis_url: str | None = None) -> None:
+        def never(*arguments: object) -> None:
+            raise AssertionError("nothing may start")
+
+        serve(mar, redis_url=redis_url, port=port, workers=1, load_neighbours=never, on_ready=never)
+
+    def test_a_damaged_archive(self, tmp_path: Path) -> None:
+        (tmp_path / "srec.mar").write_bytes(b"PK but no more")
+        with pytest.raises(DataError, match=r"srec\.mar is damaged"):
+            self.refuse(tmp_path / "srec.mar", 8080)
+
+    def test_a_port_in_use(self, echo_mar: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(HostError, match=f"port {port} .*in use.*--port"):
+                self.refuse(echo_mar, port)
+
+    def test_a_redis_that_does_not_answer_without_telling_its_password(self, echo_mar: Path) -> None:
+        port, silent = ports.free_ports([None, None])
+        with pytest.raises(HostError, match=f"no Redis answers at redis://127.0.0.1:{silent}/0") as caught:
+            self.refuse(echo_mar, port, f"redis://:secret@127.0.0.1:{silent}/0")
+        assert "secret" not in str(caught.value)
+        with pytest.raises(InputError, match="Redis URL"):
+            self.refuse(echo_mar, port, "http://127.0.0.1")
