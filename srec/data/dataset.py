@@ -37,7 +37,8 @@ class Sequences:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> list[int]:
-        return self.items[self.offsets[index] : self.offsets[index + 1]].tolist()
+        items: list[int] = self.items[self.offsets[index] : self.offsets[index + 1]].tolist()
+        return items
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class Dataset:
 
     def tags(self) -> NDArray[np.float32]:
         """Factors of the tag matrix at the prepared width, [V+1, T]."""
-        return self._arrays("tags.safetensors")["factors"]
+        factors: NDArray[np.float32] = self._arrays("tags.safetensors")["factors"]
+        return factors
 
     def tag_matrix(self) -> sp.csr_array[np.float32]:
         """The tag matrix itself, [V+1, tags]."""

@@ -5,6 +5,7 @@ four kinds. For a click u followed by v the edge is *out* seen from u and *in* s
 *in-out*; every node has a *self* loop.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,11 +35,21 @@ class SessionGraph(NamedTuple):
 
 
 def pad_clicks(sessions: Sequence[Sequence[int]], max_clicks: int) -> NDArray[np.int64]:
-    """Put the newest ``max_clicks`` items of each session into one array, left-aligned, int64 [B, L]."""
-    newest = [session[-max_clicks:] for session in sessions]
-    clicks = np.full((len(newest), max(map(len, newest))), PADDING, np.int64)
-    for row, session in zip(clicks, newest, strict=True):
-        row[: len(session)] = session
+    """Put the newest ``max_clicks`` items of each session into one array, oldest first, int64 [B, L]."""
+    stops = np.cumsum([len(session) for session in sessions])
+    starts = np.concatenate([[0], stops[:-1]])
+    flat = np.fromiter(itertools.chain.from_iterable(sessions), np.int64, count=int(stops[-1]))
+    return pad_windows(flat, starts, stops, max_clicks)
+
+
+def pad_windows(
+    items: NDArray[np.integer], starts: NDArray[np.int64], stops: NDArray[np.int64], max_clicks: int
+) -> NDArray[np.int64]:
+    """The same for sessions that are windows ``starts[b]:stops[b]`` of one flat array of items."""
+    starts = np.maximum(starts, stops - max_clicks)
+    where = starts[:, np.newaxis] + np.arange((stops - starts).max())  # [B, L]
+    inside = where < stops[:, np.newaxis]
+    clicks: NDArray[np.int64] = np.where(inside, items[np.where(inside, where, 0)], PADDING)
     return clicks
 
 

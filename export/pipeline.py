@@ -1,0 +1,117 @@
+"""RUN -> ARTIFACT: write the model with a backend, prove it equal, add what its answers need."""
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+import srec
+from srec.errors import InputError
+from srec.export import backend
+from srec.export.proof import prove_equal
+from srec.graph.inputs import model_inputs
+from srec.graph.session import pad_clicks
+from srec.io import digest_of, new_folder, sha256, write_json
+from srec.models import SessionModel
+from srec.serving.artifact import CATALOGUE, FORMAT, GOLDEN, GRAPH, MANIFEST
+from srec.serving.golden import golden_answers
+from srec.serving.ranker import EagerScorer, Ranker
+from srec.stores.array import ArrayStore
+from srec.training.run import Run
+
+GOLDEN_SESSIONS = 16
+
+
+class ScoringModule(nn.Module):
+    """A model as it is served: what is constant is computed once, the item table lies ready for the scan."""
+
+    table: Tensor
+
+    def __init__(self, model: SessionModel) -> None:
+        """Take a trained model in evaluation mode."""
+        super().__init__()
+        self.model = model
+        # [D, V]: one session's scores are then read along the rows, about twice as fast as from [V, D].
+        self.register_buffer("table", model.item_vectors().detach().T.contiguous())
+
+    def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
+        """Raw logits, float32 [B, V]."""
+        return self.model.encode(nodes, alias, edges, lengths, *rows) @ self.table
+
+
+def export_run(run: Run, out: Path, backend_name: str) -> dict[str, Any]:
+    """Write ARTIFACT and return its manifest; what was at ``out`` stays until the new one has proved itself.
+
+    Raises:
+        HostError: the backend cannot run here.
+        DataError: the exported model does not answer as the trained one.
+    """
+    if out.exists() and not (out / MANIFEST).is_file() and any(out.iterdir()):
+        raise InputError(f"{out} exists and is no artifact: name another folder, nothing was changed")
+    chosen = backend(backend_name)
+    model, graph, sessions = run.model(), run.graph(), run.sample_sessions()
+    max_clicks = run.settings.training.max_clicks
+    store, eager = ArrayStore(graph), EagerScorer(model, model.hops)
+    served = ScoringModule(model).eval() if model.trained_by_gradient else model
+    with new_folder(out) as folder:
+        example = model_inputs(pad_clicks(sessions[:3], max_clicks), store.fetch, model.hops)
+        facts = chosen.write(served, example, folder) | {"hops": model.hops}
+        proof = prove_equal(eager, chosen.load(folder, facts), store, sessions, max_clicks)
+        graph.save(folder / GRAPH)
+        write_json(folder / CATALOGUE, _catalogue(run))
+        golden = golden_answers(Ranker(eager, store, max_clicks), _spread(sessions))
+        write_json(folder / GOLDEN, golden)
+        files = {str(p.relative_to(folder)): sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+        manifest = {
+            "format": FORMAT,
+            "digest": digest_of(files),
+            "files": files,
+            "backend": backend_name,
+            **facts,
+            "model": run.settings.model,
+            "max_clicks": max_clicks,
+            "n_items": graph.n_items,
+            "neighbours": graph.size,
+            "graph": graph.digest,
+            "srec": srec.__version__,
+            "python": platform.python_version(),
+            "run": {
+                "digest": run.digest,
+                "data": run.record["data"]["digest"],
+                "settings": run.record["settings"],
+                "epochs": run.record["epochs"],
+                "validation": run.record["validation"],
+            },
+            "weights": sum(p.numel() for p in model.parameters()),
+            "weights_beside_tables": _beside_tables(model),
+            "proof": proof,
+        }
+        write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def _catalogue(run: Run) -> dict[str, list[Any]]:
+    items = run.items()
+    unnamed = [None] * len(items)
+    return {
+        "appid": items["appid"].to_pylist(),
+        "name": items["name"].to_pylist() if "name" in items.column_names else unnamed,
+        "train_clicks": items["train_clicks"].to_pylist(),
+    }
+
+
+def _spread(sessions: Sequence[list[int]]) -> list[list[int]]:
+    """A few sessions of all lengths, the shortest and the longest among them."""
+    by_length = sorted(sessions, key=len)
+    count = min(GOLDEN_SESSIONS, len(by_length))
+    last = len(by_length) - 1
+    return [by_length[round(i * last / max(count - 1, 1))] for i in range(count)]
+
+
+def _beside_tables(model: nn.Module) -> int:
+    """Parameters that are not rows of an embedding table: SRec counted 1.1M of them."""
+    tables = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Embedding))
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return trained - tables

@@ -1,0 +1,67 @@
+"""TorchScript: traced, frozen, saved, loaded. The only module that knows it."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from srec.errors import DataError
+from srec.graph.inputs import ModelInputs
+from srec.io import new_file
+
+FILE = "model.pt"
+
+
+class TorchScriptScorer:
+    """Runs a frozen module."""
+
+    def __init__(self, module: torch.jit.ScriptModule, hops: int) -> None:
+        """Take a loaded module."""
+        self.module = module
+        self.hops = hops
+
+    @torch.inference_mode()
+    def scores(self, inputs: ModelInputs) -> Tensor:
+        """Raw logits, float32 [B, V]."""
+        scores: Tensor = self.module(*inputs)
+        return scores
+
+
+class TorchScript:
+    """The default backend."""
+
+    def write(self, model: nn.Module, example: ModelInputs, folder: Path) -> dict[str, Any]:
+        """Trace, freeze and save; the traced and frozen modules must score the example as the model does."""
+        with _quiet(), torch.no_grad():
+            traced = torch.jit.trace(model, example, check_trace=False)  # type: ignore[no-untyped-call]
+            frozen = torch.jit.freeze(traced)
+            with new_file(folder / FILE) as temporary:
+                torch.jit.save(frozen, str(temporary))
+        return {"torch": torch.__version__}
+
+    def load(self, folder: Path, manifest: dict[str, Any]) -> TorchScriptScorer:
+        """Load the frozen module onto the CPU."""
+        try:
+            with _quiet():
+                module = torch.jit.load(str(folder / FILE), map_location="cpu")  # type: ignore[no-untyped-call]
+        except (RuntimeError, ValueError) as error:
+            raise DataError(
+                f"{folder / FILE} cannot be loaded by torch {torch.__version__} "
+                f"(written by {manifest.get('torch')}): {str(error).splitlines()[0]}"
+            ) from error
+        return TorchScriptScorer(module, manifest["hops"])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """TorchScript warns of its own deprecation at every call; the project knows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+BACKEND = TorchScript()

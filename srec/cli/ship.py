@@ -1,0 +1,65 @@
+"""export, archive and load-neighbours."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from srec.cli.console import note, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(export)
+    app.command()(archive)
+    app.command()(load_neighbours)
+
+
+def export(
+    run: Annotated[Path, typer.Option(help="Folder that `srec train` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the artifact to.")],
+    backend: Annotated[str, typer.Option(help="torchscript, or ipex on hosts with AVX2.")] = "torchscript",
+) -> None:
+    """Trace and freeze the trained model, and prove that it answers as before."""
+    from srec.export.pipeline import export_run
+    from srec.training.run import Run
+
+    manifest = export_run(Run(run), out, backend)
+    proof = manifest["proof"]
+    note(
+        f"{proof['sessions']} sessions answered alike before and after export, "
+        f"largest difference {proof['largest_difference']:.2g}; wrote {out} ({manifest['digest'][:12]})"
+    )
+
+
+def archive(
+    artifact: Annotated[Path, typer.Option(help="Folder that `srec export` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder of archives.")] = Path("model_store"),
+    version: Annotated[
+        str | None, typer.Option(help="Version in answers; unset: from the artifact's digest.")
+    ] = None,
+) -> None:
+    """Pack the artifact into srec.mar with torch-model-archiver; the same artifact gives the same bytes."""
+    from srec.export.archive import build_archive
+    from srec.serving.artifact import Artifact
+
+    Artifact(artifact).self_test()
+    note(f"wrote {build_archive(artifact, out, version)}")
+
+
+def load_neighbours(
+    artifact: Annotated[Path, typer.Option(help="Folder that `srec export` wrote.")],
+    redis: Annotated[str, typer.Option(envvar="SREC_REDIS_URL", help="redis://host:port/db")],
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Load the artifact's global graph into Redis; other graphs stay untouched."""
+    from dataclasses import asdict
+
+    from srec.serving.artifact import Artifact
+    from srec.stores import load_graph
+
+    report = load_graph(redis, Artifact(artifact).graph)
+    if json:
+        print_json(asdict(report))
+    else:
+        note(f"{report}")

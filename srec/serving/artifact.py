@@ -1,0 +1,79 @@
+"""ARTIFACT, the folder that is served: checked against its manifest, then opened."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from srec.errors import DataError, InputError
+from srec.export import backend
+from srec.graph.neighbours import GlobalGraph
+from srec.ids import Vocabulary
+from srec.io import digest_of, read_json, sha256
+from srec.serving.golden import replay
+from srec.serving.predictor import Catalogue, ModelInfo, Predictor
+from srec.serving.ranker import Ranker, Scorer
+from srec.stores import open_store
+
+FORMAT = 1
+MANIFEST, CATALOGUE, GRAPH, GOLDEN = "manifest.json", "catalogue.json", "graph.safetensors", "golden.json"
+SHORT = 12  # characters of a digest that name a version
+
+
+class Artifact:
+    """One exported model with all that its answers need."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open and verify; ``InputError`` where there is none, ``DataError`` where it is damaged."""
+        self.folder = folder
+        if not (folder / MANIFEST).is_file():
+            raise InputError(f"{folder} holds no artifact ({MANIFEST}): make it with `srec export`")
+        self.manifest: dict[str, Any] = read_json(folder / MANIFEST)
+        if self.manifest.get("format") != FORMAT:
+            raise DataError(
+                f"{folder} has artifact format {self.manifest.get('format')}, this srec reads {FORMAT}: "
+                "export again"
+            )
+        for name, digest in self.manifest["files"].items():
+            if not (folder / name).is_file() or sha256(folder / name) != digest:
+                raise DataError(f"{folder / name} is missing or damaged: export again")
+        if digest_of(self.manifest["files"]) != self.manifest["digest"]:
+            raise DataError(f"{folder / MANIFEST} does not fit its own digest: export again")
+        if self.graph.digest != self.manifest["graph"]:
+            raise DataError(f"{folder / GRAPH} is the graph of another model: export again")
+
+    @property
+    def version(self) -> str:
+        """The default version: the start of the content's digest."""
+        return str(self.manifest["digest"])[:SHORT]
+
+    @functools.cached_property
+    def graph(self) -> GlobalGraph:
+        """The archive's own copy of the global graph."""
+        return GlobalGraph.load(self.folder / GRAPH)
+
+    @functools.cached_property
+    def catalogue(self) -> Catalogue:
+        """Appids, names and popularity of the items."""
+        content = read_json(self.folder / CATALOGUE)
+        return Catalogue(Vocabulary(content["appid"]), content["name"], content["train_clicks"])
+
+    @functools.cached_property
+    def scorer(self) -> Scorer:
+        """The model, loaded by the backend that wrote it."""
+        return backend(self.manifest["backend"]).load(self.folder, self.manifest)
+
+    def ranker(self, redis_url: str | None = None, deadline_ms: float = 20) -> Ranker:
+        """The ranking path over Redis, or over the artifact's own graph where no URL is given."""
+        store = open_store(redis_url, self.graph, deadline_ms)
+        return Ranker(self.scorer, store, self.manifest["max_clicks"])
+
+    def predictor(
+        self, redis_url: str | None = None, deadline_ms: float = 20, version: str | None = None
+    ) -> Predictor:
+        """The whole path from request to answer."""
+        info = ModelInfo.of(self.manifest["model"], version or self.version, self.graph)
+        return Predictor(self.ranker(redis_url, deadline_ms), self.catalogue, info)
+
+    def self_test(self) -> int:
+        """Replay the golden sessions on the artifact's own graph; ``DataError`` on any difference."""
+        return replay(self.folder / GOLDEN, self.ranker())

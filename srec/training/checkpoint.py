@@ -1,0 +1,83 @@
+"""Where an unfinished training stands, so that it goes on after an interruption."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from srec.errors import InputError
+from srec.io import new_folder, read_json, write_json
+from srec.models import SessionModel
+from srec.training.loop import AdamState, Trainer
+
+
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        settings: the resolved settings, to refuse a resume with others.
+        data: digest of the DATA it learns from.
+        phase: ``select`` (validation decides) or ``refit`` (the chosen epochs on everything).
+        epoch: epochs finished in this phase.
+        history: one record an epoch of the first phase: loss, validation metrics, seconds.
+        best_epoch: epochs after which validation was best, 0 before the first.
+        seconds: time spent training so far.
+    """
+
+    settings: dict[str, Any]
+    data: str
+    phase: str = "select"
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    seconds: float = 0.0
+
+
+def save(folder: Path, progress: Progress, trainer: Trainer, best: dict[str, Tensor]) -> None:
+    """Write a checkpoint, whole or not at all."""
+    moments = trainer.optimizer_state()
+    with new_folder(folder) as temporary:
+        save_file(_contiguous(trainer.model.state_dict()), temporary / "weights.safetensors")
+        save_file(_contiguous(best), temporary / "best.safetensors")
+        save_file(_contiguous(moments.first), temporary / "first_moments.safetensors")
+        save_file(_contiguous(moments.second), temporary / "second_moments.safetensors")
+        write_json(temporary / "progress.json", asdict(progress) | {"adam_steps": moments.steps})
+
+
+def load(folder: Path, expected: Progress) -> Progress | None:
+    """Read how far it came; None where nothing was begun, ``InputError`` where it was another training."""
+    if not (folder / "progress.json").is_file():
+        return None
+    content = read_json(folder / "progress.json")
+    content.pop("adam_steps")
+    found = Progress(**content)
+    if found.data != expected.data:
+        raise InputError(f"{folder} was begun on other data: train without --resume to start over")
+    if found.settings != expected.settings:
+        raise InputError(f"{folder} was begun with other settings: train without --resume to start over")
+    return found
+
+
+def restore(folder: Path, trainer: Trainer) -> dict[str, Tensor]:
+    """Put weights and moments back; returns the best weights so far."""
+    trainer.model.load_state_dict(load_file(folder / "weights.safetensors"))
+    trainer.restore_optimizer(
+        AdamState(
+            load_file(folder / "first_moments.safetensors"),
+            load_file(folder / "second_moments.safetensors"),
+            int(read_json(folder / "progress.json")["adam_steps"]),
+        )
+    )
+    return load_file(folder / "best.safetensors")
+
+
+def snapshot(model: SessionModel) -> dict[str, Tensor]:
+    """A copy of the weights on the CPU that later steps do not touch."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

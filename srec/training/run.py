@@ -1,0 +1,159 @@
+"""RUN, the folder of one training: everything that evaluation and export need."""
+
+import json
+import platform
+import resource
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import srec
+from srec.data.dataset import Dataset
+from srec.errors import DataError, InputError
+from srec.graph.neighbours import GlobalGraph
+from srec.io import digest_of, new_folder, read_json, sha256, write_json
+from srec.models import ItemFeatures, SessionModel, model_class
+from srec.training.settings import RunSettings
+
+FORMAT = 1
+GOLDEN_CANDIDATES = 64
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training brought.
+
+    Attributes:
+        weights: the model to serve.
+        selection: the model that validation saw, where ``weights`` were trained once more on everything.
+        record: history, chosen epoch, metrics, seconds.
+    """
+
+    weights: Mapping[str, Tensor]
+    selection: Mapping[str, Tensor] | None
+    record: dict[str, Any]
+
+
+def write_run(
+    out: Path, settings: RunSettings, data: Dataset, features: ItemFeatures, outcome: Outcome
+) -> None:
+    """Write RUN, whole or not at all."""
+    refitted = outcome.selection is not None
+    with new_folder(out) as folder:
+        save_file(dict(outcome.weights), folder / "model.safetensors")
+        data.graph(full=refitted).save(folder / "graph.safetensors")
+        if outcome.selection is not None:
+            save_file(dict(outcome.selection), folder / "selection.safetensors")
+            data.graph().save(folder / "graph_selection.safetensors")
+        known = {"tags": features.tags, "context": features.context}
+        save_file({k: v for k, v in known.items() if v is not None}, folder / "features.safetensors")
+        shutil.copyfile(data.folder / "items.parquet", folder / "items.parquet")
+        write_json(folder / "sessions.json", _sample_sessions(data))
+        files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+        write_json(
+            folder / "run.json",
+            {
+                "format": FORMAT,
+                "srec": srec.__version__,
+                "settings": json.loads(settings.model_dump_json()),
+                "data": {
+                    "path": str(data.folder.resolve()),
+                    "digest": data.digest,
+                    "kind": data.kind,
+                    "counts": data.manifest["counts"],
+                },
+                "n_items": features.n_items,
+                "n_context": features.n_context,
+                "versions": {"python": platform.python_version(), "torch": torch.__version__},
+                "threads": torch.get_num_threads(),
+                "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                **outcome.record,
+                "files": files,
+                "digest": digest_of(files),
+            },
+        )
+
+
+class Run:
+    """A finished RUN, opened for evaluation or export."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open and verify; ``InputError`` where there is none, ``DataError`` where it is damaged."""
+        self.folder = folder
+        if not (folder / "run.json").is_file():
+            raise InputError(f"{folder} holds no finished run (run.json): make it with `srec train`")
+        self.record: dict[str, Any] = read_json(folder / "run.json")
+        if self.record.get("format") != FORMAT:
+            raise DataError(
+                f"{folder} has run format {self.record.get('format')}, this srec reads {FORMAT}: train again"
+            )
+        for name, digest in self.record["files"].items():
+            if not (folder / name).is_file() or sha256(folder / name) != digest:
+                raise DataError(f"{folder / name} is missing or damaged: train again")
+        self.settings = RunSettings(**self.record["settings"])
+
+    @property
+    def digest(self) -> str:
+        """Names the content of the run."""
+        return str(self.record["digest"])
+
+    @property
+    def refitted(self) -> bool:
+        """Whether the served weights were trained on validation, too."""
+        return (self.folder / "selection.safetensors").is_file()
+
+    def model(self, selection: bool = False) -> SessionModel:
+        """The served model, or the one that validation saw; in evaluation mode."""
+        known = load_file(self.folder / "features.safetensors")
+        features = ItemFeatures(
+            self.record["n_items"],
+            self.settings.training.max_clicks,
+            known.get("tags"),
+            known.get("context"),
+            self.record["n_context"],
+        )
+        model = model_class(self.settings.model)(self.settings.model_settings(), features)
+        name = "selection" if selection and self.refitted else "model"
+        model.load_state_dict(load_file(self.folder / f"{name}.safetensors"))
+        return model.eval()
+
+    def graph(self, selection: bool = False) -> GlobalGraph:
+        """The global graph that goes with ``model``."""
+        name = "graph_selection" if selection and self.refitted else "graph"
+        return GlobalGraph.load(self.folder / f"{name}.safetensors")
+
+    def items(self) -> pa.Table:
+        """The items, a row each, in order."""
+        return pq.read_table(self.folder / "items.parquet")
+
+    def sample_sessions(self) -> list[list[int]]:
+        """Some real sessions (items) that training did not see, for self-tests."""
+        sessions: list[list[int]] = read_json(self.folder / "sessions.json")
+        return sessions
+
+    def data(self, folder: Path | None = None) -> Dataset:
+        """The DATA that it was trained on; ``DataError`` where it has changed since."""
+        data = Dataset(folder or Path(self.record["data"]["path"]))
+        if data.digest != self.record["data"]["digest"]:
+            raise DataError(
+                f"{data.folder} is not the data that {self.folder} was trained on "
+                f"(digest {data.digest[:12]}, trained on {self.record['data']['digest'][:12]}): "
+                "name the right folder with --data, or train again"
+            )
+        return data
+
+
+def _sample_sessions(data: Dataset) -> list[list[int]]:
+    """Validation inputs of different lengths, evenly drawn; those of training where there are none."""
+    inputs = data.examples("validation").inputs
+    source = inputs if len(inputs) else data.sequences()
+    step = max(1, len(source) // GOLDEN_CANDIDATES)
+    return [source[index] for index in range(0, len(source), step)][:GOLDEN_CANDIDATES]
