@@ -52,7 +52,7 @@ def open_store(kind_or_url: str | None, graph: GlobalGraph, deadline_ms: float =
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=://|$)", url)
     if scheme is None:  # not quoted: what has no readable scheme may hold a password
         raise InputError(f"the neighbour store must be a URL; it begins with one of: {known}")
-    name = scheme[0].lower()
+    name = scheme[0]
     if name not in STORES:
         raise InputError(f'neighbour store "{name}" is not known{nearest(name, STORES)}: use one of {known}')
     return STORES[name](url, graph, deadline_ms)

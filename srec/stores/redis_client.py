@@ -46,9 +46,7 @@ def connect(url: str, timeout: float) -> redis.Redis:
             driver_info=None,  # no CLIENT SETINFO: two round trips that a new connection does not need
         )
         pool = client.connection_pool
-        pool.connection_class(
-            **pool.connection_kwargs
-        )  # redis-py would find an unknown option at the first use
+        pool.connection_class(**pool.connection_kwargs)  # names an unknown option now, not at the first use
     except TypeError as error:
         option = str(error).rpartition(" ")[2]
         raise InputError(f"the Redis URL has an option that redis-py does not know: {option}") from None
@@ -64,7 +62,9 @@ def connect(url: str, timeout: float) -> redis.Redis:
 def server_name(client: redis.Redis) -> str:
     """Where the server is, without user and password: ``host:port`` or the socket's path."""
     options = client.connection_pool.connection_kwargs
-    return str(options["path"]) if "path" in options else f"{options['host']}:{options['port']}"
+    if "path" in options:
+        return str(options["path"])
+    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
 
 
 def reason(error: BaseException) -> str:

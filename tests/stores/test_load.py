@@ -1,0 +1,150 @@
+"""load_graph: whole or absent for readers, free when repeated, clear when Redis refuses."""
+
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import redis
+
+from srec.errors import HostError, InputError, StoreError
+from srec.graph.neighbours import GlobalGraph
+from srec.stores import redis as redis_store
+from srec.stores.record import graph_key
+from srec.stores.redis import RedisStore, load_graph
+from tests.stores.conftest import AMPLE_MS, PATIENCE, Server
+from tests.stores.contract import assert_rows
+
+
+@pytest.fixture(autouse=True)
+def many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test graph's 50 rows take five steps."""
+    monkeypatch.setattr(redis_store, "ROWS_PER_STEP", 11)
+
+
+def test_reports_progress_and_the_second_load_writes_nothing(graph: GlobalGraph, server: Server) -> None:
+    seen: list[tuple[int, int]] = []
+    first = load_graph(server.url, graph, 1000, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(11, 50), (22, 50), (33, 50), (44, 50), (50, 50)]
+    assert (first.digest, first.rows, first.already_there) == (graph.digest, 50, False)
+    with server.client() as client:
+        assert client.keys() == [graph_key(graph.digest).encode()]
+        assert 900 < int(client.ttl(graph_key(graph.digest))) <= 1000
+        written = client.info("commandstats")["cmdstat_hset"]["calls"]
+        again = load_graph(server.url, graph, 5000)
+        assert again.already_there
+        assert client.info("commandstats")["cmdstat_hset"]["calls"] == written
+        assert 4900 < int(client.ttl(graph_key(graph.digest))) <= 5000
+
+
+def test_an_incomplete_graph_is_replaced(graph: GlobalGraph, server: Server) -> None:
+    load_graph(server.url, graph)
+    with server.client() as client:
+        client.hdel(graph_key(graph.digest), b"\x01\0\0\0")
+    assert not load_graph(server.url, graph).already_there
+    with server.client() as client:
+        assert client.hlen(graph_key(graph.digest)) == 50
+
+
+def test_graphs_stand_side_by_side(graph: GlobalGraph, other_graph: GlobalGraph, server: Server) -> None:
+    for one in (graph, other_graph):
+        load_graph(server.url, one)
+    for one in (graph, other_graph):
+        store = RedisStore(server.url, one.digest, one.n_items, one.size, AMPLE_MS)
+        assert_rows(store, one, np.arange(51, dtype=np.int32))
+        store.close()
+
+
+def test_an_interrupted_load_shows_nothing_and_leaves_nothing(graph: GlobalGraph, server: Server) -> None:
+    def interrupt(done: int, total: int) -> None:
+        with server.client() as client:
+            (loading,) = client.keys()
+            assert loading != graph_key(graph.digest).encode()
+            assert 0 < int(client.ttl(loading)) <= 600, "a killed load must not stay for ever"
+        if done > 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_graph(server.url, graph, progress=interrupt)
+    with server.client() as client:
+        assert client.keys() == []
+
+
+def test_rows_lost_half_way_are_noticed(graph: GlobalGraph, server: Server) -> None:
+    def flush(done: int, total: int) -> None:
+        if done == 22:
+            with server.client() as client:
+                client.flushall()
+
+    with pytest.raises(HostError, match="lost rows while the graph was loaded: load it again"):
+        load_graph(server.url, graph, progress=flush)
+    with server.client() as client:
+        assert client.keys() == []
+
+
+def test_loads_at_the_same_time_and_readers_never_meet(graph: GlobalGraph, server: Server) -> None:
+    items = np.arange(51, dtype=np.int32)
+    together, over = threading.Barrier(4), threading.Event()
+
+    def meet(done: int, total: int) -> None:
+        if done == 11:
+            together.wait(PATIENCE)
+
+    def load(_: int) -> None:
+        load_graph(server.url, graph, progress=meet)
+
+    def read() -> set[str]:
+        store = RedisStore(server.url, graph.digest, graph.n_items, graph.size, AMPLE_MS)
+        errors = set()
+        while not over.is_set():
+            try:
+                assert_rows(store, graph, items)
+            except StoreError as error:
+                errors.add(str(error))
+        assert_rows(store, graph, items)
+        store.close()
+        return errors
+
+    with ThreadPoolExecutor(5) as pool:
+        reader = pool.submit(read)
+        try:
+            list(pool.map(load, range(4)))
+        finally:
+            over.set()
+        assert all("does not hold" in error for error in reader.result())
+    with server.client() as client:
+        assert client.keys() == [graph_key(graph.digest).encode()]
+
+
+def test_refusals_say_what_to_do_and_leave_what_was_there(
+    graph: GlobalGraph, other_graph: GlobalGraph, own_server: Server
+) -> None:
+    load_graph(own_server.url, other_graph)
+    with own_server.client() as client:
+        client.acl_setuser("reader", enabled=True, passwords=["+only"], keys=["*"], categories=["+@read"])
+        path = own_server.url.removeprefix("unix://")
+        _refused(f"unix://reader:only@{path}", graph, "does not let this user do that")
+        _refused(f"unix://reader:wrong@{path}", graph, "refuses the login")
+        client.config_set("maxmemory", 1)
+        _refused(own_server.url, graph, "is out of memory: raise its maxmemory")
+        client.config_set("maxmemory", 0)
+        client.replicaof("127.0.0.1", "1")
+        _refused(own_server.url, graph, "is a read-only replica")
+        client.replicaof("NO", "ONE")
+        assert client.keys() == [graph_key(other_graph.digest).encode()]
+    own_server.stop()
+    _refused(own_server.url, graph, f"Redis at {path} cannot be reached")
+
+
+def test_an_unusable_url_is_the_persons_input(graph: GlobalGraph) -> None:
+    with pytest.raises(InputError, match="the Redis URL cannot be read"):
+        load_graph("http://localhost", graph)
+
+
+def _refused(url: str, graph: GlobalGraph, why: str) -> None:
+    with pytest.raises(HostError, match=re.escape(why)) as refused:
+        load_graph(url, graph)
+    assert str(refused.value).startswith("the graph was not loaded: Redis at ")
+    assert "wrong" not in str(refused.value)
+    assert isinstance(refused.value.__cause__, redis.RedisError)
