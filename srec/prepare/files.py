@@ -102,12 +102,12 @@ def rejected(engine: Engine, rejects: str = "rejects") -> list[tuple[int, str, s
     if not known:
         return []
     found = engine.run(
-        f"SELECT line, any_value(trim(csv_line)), lower(replace(min(error_type::VARCHAR), '_', ' ')) "
+        f"SELECT line, any_value(csv_line), lower(replace(min(error_type::VARCHAR), '_', ' ')) "
         f"FROM {rejects} GROUP BY line ORDER BY line"
     )
     engine.run(f"DROP TABLE {rejects}")
     engine.run(f"DROP TABLE {rejects}_scans")
-    return [(int(str(line)), str(text), str(why)) for line, text, why in found]
+    return [(int(str(line)), str(text).strip(), str(why)) for line, text, why in found]
 
 
 def refuse(source: Source, error: duckdb.Error) -> InputError:

@@ -33,7 +33,7 @@ def read_games(engine: Engine, path: str | Path) -> tuple[dict[int, Game], Readi
             try:
                 game = parse_game(record)
             except ValueError as error:
-                bad.append(BadRow(file=source.name, why=str(error), row=str(dict(record))[:200]))
+                bad.append(BadRow(file=source.name, why=str(error), row=str(dict(record))))
             else:
                 games[game.appid] = cents_to_units(game) if cents and "price" in record else game
         if cents:
@@ -71,9 +71,7 @@ def _records(engine: Engine, source: Source) -> tuple[list[Mapping[str, Any]], l
     except duckdb.Error as error:
         raise files.refuse(source, error) from error
     refused = files.rejected(engine)
-    return records, [
-        BadRow(file=source.name, why=f"line {n}: {why}", row=row[:200]) for n, row, why in refused
-    ]
+    return records, [BadRow(file=source.name, why=f"line {n}: {why}", row=row) for n, row, why in refused]
 
 
 def _objects(engine: Engine, source: Source) -> tuple[list[Mapping[str, Any]], list[BadRow]]:
@@ -87,5 +85,5 @@ def _objects(engine: Engine, source: Source) -> tuple[list[Mapping[str, Any]], l
         if isinstance(record, dict):
             records.append(record)
         else:
-            bad.append(BadRow(file=source.name, why="not a JSON object", row=line[:200]))
+            bad.append(BadRow(file=source.name, why="not a JSON object", row=line))
     return records, bad

@@ -1,8 +1,8 @@
 """What a run read, removed and kept: every number a person may ask for afterwards."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class _Part(BaseModel):
@@ -10,11 +10,11 @@ class _Part(BaseModel):
 
 
 class BadRow(_Part):
-    """A row that could not be read: where, why, and what it holds."""
+    """A row that could not be read: where, why, and the start of what it holds."""
 
     file: str
     why: str
-    row: str
+    row: Annotated[str, AfterValidator(lambda text: text.strip()[:200])]
 
 
 class FileReport(_Part):

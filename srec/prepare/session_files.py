@@ -34,7 +34,7 @@ def read_sessions(engine: Engine, path: Path) -> tuple[Clicks, Reading]:
     numbers = ids.values.cast(pa.int64()).to_numpy()
     offsets = ids.offsets.to_numpy().astype(np.int64)
     bad = lines.filter(pc.invert(good))
-    shown = [BadRow(file=str(path), why="not a line of ids", row=str(line)[:200]) for line in bad[:SHOWN]]
+    shown = [BadRow(file=str(path), why="not a line of ids", row=str(line)) for line in bad[:SHOWN]]
     reading = Reading(
         files=[FileReport(path=str(path), rows=len(lines), unparsable=len(bad))],
         unparsable=len(bad),
