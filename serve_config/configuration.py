@@ -14,7 +14,8 @@ from srec.errors import HostError
 from srec.serve_config.java import find_java
 
 _HERE = Path(__file__).parent
-_ADDRESS = r"^[A-Za-z0-9.-]+$"
+ADDRESS = r"^[A-Za-z0-9.-]+$"
+MOST_WORKERS = 256
 
 Port = Annotated[int, Field(ge=1, le=65534)]
 
@@ -41,10 +42,10 @@ class TorchServeSettings(BaseModel):
     model_store: Path
     mar: str = "srec.mar"
     model: str = "srec"
-    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = 1
     ports: Ports = Ports()
-    address: Annotated[str, Field(pattern=_ADDRESS)] = "127.0.0.1"
-    metrics_address: Annotated[str, Field(pattern=_ADDRESS)] = "127.0.0.1"
+    address: Annotated[str, Field(pattern=ADDRESS)] = "127.0.0.1"
+    metrics_address: Annotated[str, Field(pattern=ADDRESS)] = "127.0.0.1"
     logs: Path | None = None
     """Where torchserve.log goes; None: ``folder/logs``."""
     console: bool = False
@@ -58,7 +59,7 @@ class TorchServeSettings(BaseModel):
     @property
     def log_folder(self) -> Path:
         """Where torchserve.log is."""
-        return self.logs or self.folder / "logs"
+        return (self.logs or self.folder / "logs").absolute()
 
     @property
     def predictions_url(self) -> str:

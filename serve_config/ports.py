@@ -1,26 +1,21 @@
 """TCP ports on this machine."""
 
+import errno
 import socket
 
 from srec.errors import HostError
 
 
-def is_free(port: int, address: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on ``address:port`` now."""
+def check_free(port: int, address: str, purpose: str, remedy: str) -> None:
+    """Raise ``HostError`` unless a server can listen on ``address:port`` now; it names port and purpose."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As servers do: a port whose last connections still linger in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError:
-            return False
-        return True
-
-
-def check_free(port: int, address: str, purpose: str, remedy: str) -> None:
-    """Raise ``HostError`` naming the port, its purpose and the remedy unless the port is free."""
-    if not is_free(port, address):
-        raise HostError(f"port {port} ({purpose}) is in use on {address}: {remedy}")
+        except OSError as error:
+            what = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
+            raise HostError(f"port {port} ({purpose}) on {address} {what}: {remedy}") from None
 
 
 def free_ports(preferred: list[int | None]) -> list[int]:

@@ -22,14 +22,14 @@ def start(
     *,
     folder: Path,
     output: IO[bytes],
-    errors: IO[bytes] | None = None,
+    errors: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` (an absolute path and arguments) in ``folder`` as leader of a new session.
 
     A Ctrl-C of the terminal does not reach it, so its owner decides the order of the end; on Linux it
     gets SIGTERM should its owner die without a chance to. Its output goes to ``output``, its error output
-    to ``errors`` or the same.
+    to the descriptor ``errors`` or the same.
     """
     if sys.platform == "linux":
         command = [sys.executable, "-I", "-S", str(_FOLLOW_PARENT), str(os.getpid()), *command]

@@ -1,6 +1,7 @@
 """`srec serve`: Redis, the neighbours, TorchServe; then wait, and end all of them."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import redis
 from srec.errors import HostError, InputError
 from srec.export.archive import read_manifest
 from srec.serve_config import ports
-from srec.serve_config.configuration import Ports, TorchServeSettings
+from srec.serve_config.configuration import ADDRESS, MOST_WORKERS, Ports, TorchServeSettings
 from srec.serve_config.embedded_redis import EmbeddedRedis
 from srec.serve_config.folders import run_folder
 from srec.serve_config.signals import Stopped, StopSignals
@@ -64,7 +65,8 @@ def serve(
     """
     version = str(read_manifest(mar)["model"]["modelVersion"])
     address = address or os.environ.get("SREC_ADDRESS", _LOOPBACK)
-    _check_port(port, address)
+    metrics_address = metrics_address or os.environ.get("SREC_METRICS_ADDRESS", _LOOPBACK)
+    _check_options(port, workers, address)
     with StopSignals() as signals, ExitStack() as stack:
         folder = stack.enter_context(run_folder())
         stack.enter_context(suppress(Stopped))
@@ -80,7 +82,7 @@ def serve(
             workers=workers,
             ports=_choose_ports(port),
             address=address,
-            metrics_address=metrics_address or os.environ.get("SREC_METRICS_ADDRESS", _LOOPBACK),
+            metrics_address=metrics_address,
             logs=logs,
             console=console,
             redis_url=url,
@@ -92,12 +94,15 @@ def serve(
             _watch(server)
 
 
-def _check_port(port: int, address: str) -> None:
+def _check_options(port: int, workers: int, address: str) -> None:
     if not 1 <= port <= 65534:
         raise InputError(f"port {port}: choose one from 1 to 65534")
-    ports.check_free(
-        port, address, "predictions", "stop the program that listens there, or give another --port"
-    )
+    if not 1 <= workers <= MOST_WORKERS:
+        raise InputError(f"{workers} workers: choose 1 to {MOST_WORKERS}, at most one for each core")
+    if not re.fullmatch(ADDRESS, address):
+        raise InputError(f'address "{address}": give an IPv4 address or a host name, 0.0.0.0 for all')
+    remedy = "stop the program that listens there, or choose another port or address"
+    ports.check_free(port, address, "predictions", remedy)
 
 
 def _check_redis(url: str) -> None:

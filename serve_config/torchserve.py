@@ -6,7 +6,6 @@ pid file where every other TorchServe of this user looks for one.
 
 import http.client
 import subprocess
-import sys
 import time
 from collections import deque
 from types import TracebackType
@@ -18,6 +17,8 @@ from srec.serve_config.configuration import TorchServeSettings, command, environ
 from srec.serve_config.worker_log import load_error, worker_error
 
 STOP_GRACE = 6.0
+_STANDARD_ERROR = 2
+_LOGS = ("java.log", "torchserve.log")
 
 
 class TorchServe:
@@ -41,14 +42,14 @@ class TorchServe:
         """Check the ports, write the configuration, start Java; ``wait_ready`` does the waiting."""
         settings = self.settings
         _check_ports(settings)
-        settings.log_folder.mkdir(parents=True, exist_ok=True)
+        _put_old_logs_aside(settings)
         write_configuration(settings)
         with (settings.log_folder / "java.log").open("ab") as log:
             self._process = processes.start(
                 command(settings),
                 folder=settings.folder,
                 output=log,
-                errors=sys.stderr.buffer if settings.console else None,
+                errors=_STANDARD_ERROR if settings.console else None,
                 environment=environment(settings),
             )
 
@@ -109,17 +110,23 @@ class TorchServe:
         if not self.alive():
             code = self._process.returncode if self._process else None
             raise HostError(f"TorchServe's Java ended (status {code}); its log ends:\n{self.log_tail()}")
-        if worker_error(self._log()):
-            # A traceback is one write of the worker, which Java logs line by line: let it finish.
+        if worker_error(self._log()) is not None:
+            reason = self._settled_error() or "it ended without a traceback (out of memory?)"
+            raise DataError(f"the model of {self.settings.mar} does not load in its worker: {reason}")
+        if refusal := load_error(self._log()):
+            raise DataError(f"TorchServe refuses {self.settings.mar}: {refusal}")
+
+    def _settled_error(self, limit: float = 5.0) -> str | None:
+        """The worker's error once it is logged whole: Java passes a traceback on line by line."""
+        deadline = time.monotonic() + limit
+        before, log = "", self._log()
+        while time.monotonic() < deadline and (log != before or not worker_error(log)):
             time.sleep(0.5)
-            raise DataError(
-                f"the model of {self.settings.mar} does not load in its worker: {worker_error(self._log())}"
-            )
-        if reason := load_error(self._log()):
-            raise DataError(f"TorchServe refuses {self.settings.mar}: {reason}")
+            before, log = log, self._log()
+        return worker_error(log)
 
     def _log(self) -> str:
-        files = [self.settings.log_folder / name for name in ("java.log", "torchserve.log")]
+        files = [self.settings.log_folder / name for name in _LOGS]
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
 
@@ -131,3 +138,11 @@ def _check_ports(settings: TorchServeSettings) -> None:
     for purpose, port in numbers.items():
         remedy = "stop the program that listens there, or choose another port"
         ports.check_free(port, addresses.get(purpose, "127.0.0.1"), f"TorchServe's {purpose}", remedy)
+
+
+def _put_old_logs_aside(settings: TorchServeSettings) -> None:
+    """What an earlier run logged must not be taken for an error of this one; the last one's is kept."""
+    settings.log_folder.mkdir(parents=True, exist_ok=True)
+    for file in (settings.log_folder / name for name in _LOGS):
+        if file.exists():
+            file.replace(file.with_suffix(".previous.log"))

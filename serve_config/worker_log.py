@@ -16,12 +16,12 @@ _EMPTY_OF_MEANING = (
 
 
 def worker_error(log: str) -> str | None:
-    """The last meaningful error, ``Type: message``, of a worker that died, None if none died."""
+    """``Type: message``, the last telling error of a worker that died; "" without one, None if none died."""
     if not _DIED.search(log):
         return None
     errors = [error for lines in _by_worker(log).values() for error in _errors(lines)]
     telling = [error for error in errors if not any(empty.match(error) for empty in _EMPTY_OF_MEANING)]
-    return (telling or errors or ["it ended without a traceback (out of memory?)"])[-1]
+    return (telling or errors or [""])[-1]
 
 
 def load_error(log: str) -> str | None:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from srec.errors import DataError, HostError, InputError
-from srec.serve_config import client, ports
+from srec.serve_config import client, ports, processes
 from srec.serve_config.service import serve
 
 STOP_LIMIT = 15.0
@@ -75,12 +75,12 @@ class TestServe:
         folder = Path(self.read(child)["redis_url"].removeprefix("unix://")).parent
         info = self.read(child)
         assert client.post(info["predictions_url"], b"{}").status == 200
-        running = [*processes_of(folder), int(info["java_pid"]), int(info["redis_pid"])]
-        assert len(set(running)) == 3  # Java, one worker, Redis
+        groups = (int(info["java_pid"]), int(info["redis_pid"]))
+        assert [len(processes.members(group)) for group in groups] == [2, 1]  # Java and a worker; Redis
         child.send_signal(signal.SIGINT)
         child.send_signal(signal.SIGINT)
         assert child.wait(STOP_LIMIT) == 0
-        assert [pid for pid in running if psutil.pid_exists(pid)] == []
+        assert [processes.members(group) for group in groups] == [[], []]
         assert not folder.exists()
 
     def test_a_signal_during_the_start_ends_everything(self, child: subprocess.Popen[str]) -> None:
@@ -94,9 +94,9 @@ class TestServe:
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
     def test_a_killed_parent_takes_its_servers_along(self, child: subprocess.Popen[str]) -> None:
         folder = Path(self.read(child)["redis_url"].removeprefix("unix://")).parent
-        self.read(child)
+        info = self.read(child)
         child.kill()
-        wait_until(lambda: processes_of(folder) == [], STOP_LIMIT)
+        wait_until(lambda: processes_of(folder) + processes.members(int(info["redis_pid"])) == [], STOP_LIMIT)
 
 
 class TestServeRefuses:
@@ -114,8 +114,18 @@ class TestServeRefuses:
     def test_a_port_in_use(self, echo_mar: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            with pytest.raises(HostError, match=f"port {port} .*in use.*--port"):
+            with pytest.raises(HostError, match=f"port {port} .*is in use.*another port"):
                 self.refuse(echo_mar, port)
+
+    def test_options_out_of_range(self, echo_mar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(InputError, match="port 0"):
+            self.refuse(echo_mar, 0)
+        monkeypatch.setenv("SREC_ADDRESS", "192.0.2.1")  # reserved for examples: no machine has it
+        with pytest.raises(HostError, match=r"on 192\.0\.2\.1 cannot be used"):
+            self.refuse(echo_mar, 8080)
+        monkeypatch.setenv("SREC_ADDRESS", "::1")
+        with pytest.raises(InputError, match='address "::1"'):
+            self.refuse(echo_mar, 8080)
 
     def test_a_redis_that_does_not_answer_without_telling_its_password(self, echo_mar: Path) -> None:
         port, silent = ports.free_ports([None, None])

@@ -68,7 +68,7 @@ class TestRunning:
         taken = server.settings.ports.management
         second = some_ports().model_copy(update={"management": taken})
         settings = server.settings.model_copy(update={"folder": tmp_path, "ports": second})
-        with pytest.raises(HostError, match=f"port {taken} .*management.* is in use .*another port"):
+        with pytest.raises(HostError, match=f"port {taken} .*management.* is in use: .*another port"):
             TorchServe(settings).start()
         assert list(tmp_path.iterdir()) == []
 
@@ -91,12 +91,17 @@ def test_a_worker_that_cannot_load_is_reported_with_its_own_error(
         assert processes.members(server.pid) == []
 
 
-def test_java_that_ends_is_reported_at_once(echo_mar: Path) -> None:
+def test_java_that_ends_is_reported_at_once_and_not_an_earlier_runs_error(
+    echo_mar: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "torchserve.log").write_text("Backend worker process died.\n")
     with run_folder() as folder:
-        server = TorchServe(
-            TorchServeSettings(folder=folder, model_store=echo_mar.parent, ports=some_ports())
+        settings = TorchServeSettings(
+            folder=folder, model_store=echo_mar.parent, ports=some_ports(), logs=tmp_path
         )
+        server = TorchServe(settings)
         with server:
             os.kill(server.pid, signal.SIGKILL)
             with pytest.raises(HostError, match="Java ended"):
                 server.wait_ready(START_LIMIT)
+    assert (tmp_path / "torchserve.previous.log").exists()
