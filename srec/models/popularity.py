@@ -26,4 +26,4 @@ class Popularity(SessionModel):
 
     def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Training clicks, float32 [B, V]."""
-        return self.clicks.expand(nodes.size(0), -1)
+        return self.clicks.repeat(nodes.size(0), 1)  # a copy: the caller writes to it
