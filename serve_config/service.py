@@ -8,9 +8,6 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import redis
 
 from srec.errors import HostError, InputError
 from srec.export.archive import read_manifest
@@ -20,6 +17,7 @@ from srec.serve_config.embedded_redis import EmbeddedRedis
 from srec.serve_config.folders import run_folder
 from srec.serve_config.signals import Stopped, StopSignals
 from srec.serve_config.torchserve import TorchServe
+from srec.stores.redis_client import FAILURES, connect, reason, server_name
 
 _LOOPBACK = "127.0.0.1"
 
@@ -106,21 +104,14 @@ def _check_options(port: int, workers: int, address: str) -> None:
 
 
 def _check_redis(url: str) -> None:
-    try:
-        with redis.Redis.from_url(url, socket_timeout=3.0, socket_connect_timeout=3.0) as connection:
+    with connect(url, timeout=3.0) as connection:
+        try:
             connection.ping()
-    except ValueError as error:
-        raise InputError(f"the Redis URL cannot be used ({error}): write redis://host:port/0") from None
-    except redis.RedisError as error:
-        raise HostError(
-            f"no Redis answers at {_without_password(url)} ({error}): start it, "
-            "or leave out --redis and SREC_REDIS_URL for an embedded one"
-        ) from None
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        except FAILURES as error:
+            raise HostError(
+                f"Redis at {server_name(connection)} {reason(error)}: start it, "
+                "or leave out --redis and SREC_REDIS_URL for an embedded one"
+            ) from None
 
 
 def _private_store(mar: Path, folder: Path) -> Path:

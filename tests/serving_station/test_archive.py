@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -141,6 +143,21 @@ def test_a_link_a_double_and_a_bomb_are_refused(build: Callable[..., Path], tmp_
         unpack(double, tmp_path)
     with pytest.raises(DataError, match="would unpack to"):
         unpack(with_entry(mar, "zeros", bytes(80_000_000)), tmp_path)
+
+
+def test_the_workers_share_of_the_library_stands_alone(artifact: Path, tmp_path: Path) -> None:
+    mar = build_archive(artifact, tmp_path)
+    program = """
+import importlib, pathlib
+folder = pathlib.Path.cwd()
+for path in sorted(folder.glob("srec/**/*.py")):
+    name = ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
+    assert importlib.import_module(name).__file__ == str(path), name
+import srec_handler
+"""
+    with read_archive(mar) as folder:
+        environment = os.environ | {"PYTHONPATH": str(folder)}
+        subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, check=True)
 
 
 def test_whatever_the_names_nothing_is_written_outside(tmp_path: Path) -> None:
