@@ -72,7 +72,7 @@ def serve(
         own_redis = None if redis_url else stack.enter_context(EmbeddedRedis(folder))
         url = redis_url or (own_redis.url if own_redis else "")
         with signals.interruptible():
-            _check_redis(url)
+            check_redis(url)
             load_neighbours(store / "srec.mar", url)
         settings = TorchServeSettings(
             folder=folder,
@@ -103,7 +103,8 @@ def _check_options(port: int, workers: int, address: str) -> None:
     ports.check_free(port, address, "predictions", remedy)
 
 
-def _check_redis(url: str) -> None:
+def check_redis(url: str) -> None:
+    """Raise ``HostError`` unless a server answers at ``url``, ``InputError`` for an unusable URL."""
     with connect(url, timeout=3.0) as connection:
         try:
             connection.ping()
