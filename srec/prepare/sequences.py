@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from srec.ids import PADDING, Vocabulary
+from srec.ids import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Clicks:
 
     def as_items(self, vocabulary: Vocabulary) -> "Clicks":
         """Replace appids by items; clicks on unknown ones are left out."""
-        distinct, place = np.unique(self.ids, return_inverse=True)
-        items = np.array(vocabulary.items(distinct.tolist()), np.int32)[place]
-        return Clicks(items, self.offsets, self.times).where(items != PADDING)
+        place = np.minimum(np.searchsorted(vocabulary.appids, self.ids), len(vocabulary) - 1)
+        items = np.array(vocabulary.items(vocabulary.appids.tolist()), np.int32)[place]
+        return Clicks(items, self.offsets, self.times).where(vocabulary.appids[place] == self.ids)
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,15 @@ def split_by_time(clicks: Clicks, settings: ReviewSettings) -> Split:
             f"{settings.test_days} days. Lower --validation-days or --test-days"
         )
     vocabulary = vocabulary_of(train)
-    in_validation = (times > validation_after) & (times <= test_after)
-    validation, dropped = _examples(clicks, in_validation, vocabulary, "validation", settings.validation_days)
-    test, more = _examples(clicks, times > test_after, vocabulary, "test", settings.test_days)
+    known, known_clicks = np.isin(clicks.ids, vocabulary.appids), clicks.as_items(vocabulary)
+    in_validation, in_test = (times > validation_after) & (times <= test_after), times > test_after
+    validation, test = expand(known_clicks, in_validation[known]), expand(known_clicks, in_test[known])
+    if not len(validation):
+        raise _no_example("validation", settings.validation_days)
+    if not len(test):
+        raise _no_example("test", settings.test_days)
+    dropped = _dropped(clicks, in_validation, known, len(validation), "validation")
+    dropped |= _dropped(clicks, in_test, known, len(test), "test")
     bounds: dict[str, int | str | None] = {
         "train_until": validation_after,
         "validation_until": test_after,
@@ -69,24 +75,23 @@ def split_by_time(clicks: Clicks, settings: ReviewSettings) -> Split:
         # A crawl of whole days has one time of day, not always midnight in UTC.
         "time_resolution": "seconds" if ((times - newest) % DAY).any() else "days",
     }
-    return Split(vocabulary, train.as_items(vocabulary), validation, test, bounds, dropped | more)
+    return Split(vocabulary, train.as_items(vocabulary), validation, test, bounds, dropped)
 
 
-def _examples(
-    clicks: Clicks, window: NDArray[np.bool_], vocabulary: Vocabulary, part: Part, days: int
-) -> tuple[Examples, dict[str, int]]:
-    """Examples of the reviews in ``window`` [clicks], and what became of its other reviews."""
-    known = np.isin(clicks.ids, vocabulary.appids)
-    examples = expand(clicks.as_items(vocabulary), window[known])
-    if not len(examples):
-        raise InputError(
-            f"{part} holds no example: in its {days} days nobody with an earlier review reviewed a game that "
-            f"training knows. Raise --{part}-days"
-        )
+def _no_example(part: Part, days: int) -> InputError:
+    return InputError(
+        f"{part} holds no example: in its {days} days nobody with an earlier review reviewed a game that "
+        f"training knows. Raise --{part}-days"
+    )
+
+
+def _dropped(
+    clicks: Clicks, window: NDArray[np.bool_], known: NDArray[np.bool_], examples: int, part: Part
+) -> dict[str, int]:
+    """Why reviews in ``window`` are no example; ``known`` marks games that training has; both [clicks]."""
     not_first = len(expand(clicks, window & known))
-    dropped = {
+    return {
         f"{part}_reviews_of_games_not_in_training": int((window & ~known).sum()),
         f"{part}_reviews_without_an_earlier_one": int((window & known).sum()) - not_first,
-        f"{part}_reviews_with_no_earlier_game_in_training": not_first - len(examples),
+        f"{part}_reviews_with_no_earlier_game_in_training": not_first - examples,
     }
-    return examples, dropped

@@ -66,3 +66,13 @@ def test_users_of_popular_games_only_are_dropped(prepare: Prepare, tmp_path: Pat
     (step,) = [step for step in report.steps if step.name == "not only popular games"]
     assert (step.removed.users, step.removed.rows, step.removed.games) == (3, 3, 0)
     assert step.parameters == {"popular_games": 0.01, "popular_share": 0.8}
+
+
+def test_filters_repeat_until_stable(prepare: Prepare, tmp_path: Path) -> None:
+    # Two games a user, two users a game, but for the ends of the chain: it unravels from there.
+    chain = [(f"link{n}", appid, START + n, 1) for n in range(6) for appid in (1000 + n, 1001 + n)]
+    path = write_csv(tmp_path / "reviews.csv", [*log(), *chain])
+    report = prepare(path, min_user_reviews=2, min_game_reviews=2)
+    assert sum(step.removed.rows for step in report.steps) == len(chain)
+    assert report.steps[-1].removed.rows == report.steps[-2].removed.rows == 0
+    assert len([step for step in report.steps if step.removed.rows]) == 6
