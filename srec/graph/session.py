@@ -49,8 +49,8 @@ def pad_windows(
     starts = np.maximum(starts, stops - max_clicks)
     where = starts[:, np.newaxis] + np.arange((stops - starts).max())  # [B, L]
     inside = where < stops[:, np.newaxis]
-    clicks: NDArray[np.int64] = np.where(inside, items[np.where(inside, where, 0)], PADDING)
-    return clicks
+    clicks = np.where(inside, items[np.where(inside, where, 0)], PADDING)
+    return clicks.astype(np.int64, copy=False)
 
 
 def session_graph(clicks: NDArray[np.int64]) -> SessionGraph:
