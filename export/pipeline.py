@@ -41,6 +41,11 @@ class ScoringModule(nn.Module):
         return self.model.encode(nodes, alias, edges, lengths, *rows) @ self.table
 
 
+def served_module(model: SessionModel) -> nn.Module:
+    """What a backend writes: the module with its table laid out, or a counting model as it is."""
+    return ScoringModule(model).eval() if model.trained_by_gradient else model
+
+
 def export_run(run: Run, out: Path, backend_name: str) -> dict[str, Any]:
     """Write ARTIFACT and return its manifest; what was at ``out`` stays until the new one has proved itself.
 
@@ -54,10 +59,9 @@ def export_run(run: Run, out: Path, backend_name: str) -> dict[str, Any]:
     model, graph, sessions = run.model(), run.graph(), run.sample_sessions()
     max_clicks = run.settings.training.max_clicks
     store, eager = ArrayStore(graph), EagerScorer(model, model.hops)
-    served = ScoringModule(model).eval() if model.trained_by_gradient else model
     with new_folder(out) as folder:
         example = model_inputs(pad_clicks(sessions[:3], max_clicks), store.fetch, model.hops)
-        facts = chosen.write(served, example, folder) | {"hops": model.hops}
+        facts = chosen.write(served_module(model), example, folder) | {"hops": model.hops}
         proof = prove_equal(eager, chosen.load(folder, facts), store, sessions, max_clicks)
         graph.save(folder / GRAPH)
         write_json(folder / CATALOGUE, _catalogue(run))

@@ -28,6 +28,7 @@ class SrecHandler:
 
     def initialize(self, context: Any) -> None:
         """Load the archive's model, check it against its golden sessions, open the neighbour store."""
+        logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker logs a line for every request
         torch.set_num_threads(1)
         with contextlib.suppress(RuntimeError):  # only the first call in a process may set it
             torch.set_num_interop_threads(1)

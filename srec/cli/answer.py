@@ -95,8 +95,12 @@ def _show_example(info: "ServiceInfo") -> None:
     body = json_text.dumps({"appids": EXAMPLE, "k": 5})
     answer = post(info.predictions_url, body.encode())
     out.print(f"srec {info.version} serves on {info.predictions_url}; Ctrl-C stops it. Try:\n")
-    out.print(f"curl {info.predictions_url} -H 'Content-Type: application/json' -d '{body}'\n", markup=False)
-    out.print(json_text.dumps(json_text.loads(answer.body), ensure_ascii=False), markup=False)
+    out.print(
+        f"curl {info.predictions_url} -H 'Content-Type: application/json' -d '{body}'\n",
+        markup=False,
+        soft_wrap=True,
+    )
+    out.print(json_text.dumps(json_text.loads(answer.body), ensure_ascii=False), markup=False, soft_wrap=True)
 
 
 def loadtest(

@@ -11,7 +11,7 @@ from rich.table import Table
 from srec.io import write_json
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False)
 
 
 def fail(message: str) -> NoReturn:
@@ -41,7 +41,7 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table; the first column is text, the others are numbers."""
     drawn = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if index == 0 else "right")
+        drawn.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
         drawn.add_row(*(_plain(cell) for cell in row))
     out.print(drawn)

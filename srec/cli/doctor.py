@@ -36,7 +36,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Say which versions are here, whether Java, Redis, AVX2 and IPEX are, and test an artifact."""
-    checks: dict[str, Callable[[], str]] = {"java": _java, "redis": lambda: _redis(redis)}
+    checks: dict[str, Callable[[], str]] = {"java": _java, "redis server": lambda: _redis(redis)}
     if artifact is not None:
         checks["artifact"] = lambda: _artifact(artifact)
     found: dict[str, Any] = {"python": platform.python_version(), **_versions(), **_cpu()}

@@ -31,6 +31,8 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = os.cpu_count() or 1,
 ) -> None:
     """Train a model on DATA; validation picks the epoch, test is never looked at."""
+    # Threads that wait for each other asleep, not spinning: on a shared machine up to 1.5 times faster.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     from srec.data.dataset import Dataset

@@ -25,7 +25,7 @@ def demo_data(
     players: Annotated[int | None, typer.Option(min=1, help="Players; unset: the demo's size.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
 ) -> None:
-    """Make reviews of about 200 well-known games by players with tastes."""
+    """Make reviews of 266 well-known games by players with tastes."""
     from srec.demo import write_demo
 
     summary = write_demo(out, seed=seed, **({} if players is None else {"players": players}))

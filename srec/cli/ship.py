@@ -56,7 +56,7 @@ def load_neighbours(
     from dataclasses import asdict
 
     from srec.serving.artifact import Artifact
-    from srec.stores import load_graph
+    from srec.stores.redis import load_graph
 
     report = load_graph(redis, Artifact(artifact).graph)
     if json:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from srec.errors import HostError
 from srec.export import BACKENDS, backend
-from srec.export.pipeline import ScoringModule
+from srec.export.pipeline import served_module
 from srec.graph.inputs import ModelInputs, model_inputs
 from srec.graph.session import pad_clicks
 from srec.models import SessionModel
@@ -107,7 +107,7 @@ def _scorers(
         target = folder / name
         target.mkdir()
         try:
-            facts = backend(name).write(ScoringModule(model).eval(), example, target)
+            facts = backend(name).write(served_module(model), example, target)
         except HostError as error:
             skipped.append({"backend": name, "reason": str(error)})
             continue

@@ -44,7 +44,7 @@ class Trainer:
         self.store = ArrayStore(graph)
         self.named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.Adam(
-            self.named.values(), lr=settings.learning_rate, weight_decay=settings.l2
+            self.named.values(), lr=settings.learning_rate, weight_decay=settings.l2, fused=True
         )
         self.steps = self.examples.steps(settings.batch_size)
 

@@ -1,0 +1,52 @@
+# Two commands do everything on a machine with Python 3.11 and make: `make serve` and `make test`.
+PYTHON ?= python3.11
+PORT ?= 8080
+BIN := .venv/bin
+SREC := $(BIN)/srec
+DEMO := demo
+
+.DELETE_ON_ERROR:
+.PHONY: help install serve demo test check clean
+
+help:  ## Show this text
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/installed  ## Make the environment in .venv
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+serve: model_store/srec.mar  ## Serve the demo model (made on first use) until Ctrl-C
+	@exec $(SREC) serve --mar model_store/srec.mar --port $(PORT)
+
+demo: model_store/srec.mar  ## Make the demo model and its archive
+
+$(DEMO)/reviews/reviews.csv: | .venv/installed
+	$(SREC) demo-data --out $(DEMO)/reviews
+
+$(DEMO)/data/manifest.json: $(DEMO)/reviews/reviews.csv
+	$(SREC) prepare --reviews $(DEMO)/reviews/reviews.csv --games $(DEMO)/reviews/games.jsonl --tag-width 48 --out $(DEMO)/data
+
+$(DEMO)/run/run.json: $(DEMO)/data/manifest.json
+	$(SREC) train --data $(DEMO)/data --preset tiny --out $(DEMO)/run --resume
+
+$(DEMO)/artifact/manifest.json: $(DEMO)/run/run.json
+	$(SREC) export --run $(DEMO)/run --out $(DEMO)/artifact
+
+model_store/srec.mar: | .venv/installed
+	@test -e $(DEMO)/artifact/manifest.json || $(MAKE) --no-print-directory $(DEMO)/artifact/manifest.json
+	$(SREC) archive --artifact $(DEMO)/artifact --out model_store
+
+test: install  ## Run every test; they start their own servers
+	$(BIN)/pytest
+
+check: install  ## Style, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## Remove the demo, the archive and caches; the environment stays
+	rm -rf $(DEMO) model_store/*.mar .mypy_cache .ruff_cache .pytest_cache build *.egg-info
