@@ -4,10 +4,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from srec.errors import InputError
+from srec.errors import DataError, InputError
 from srec.io import new_folder, read_json, write_json
 from srec.models import SessionModel
 from srec.training.loop import AdamState, Trainer
@@ -62,21 +63,28 @@ def load(folder: Path, expected: Progress) -> Progress | None:
 
 
 def restore(folder: Path, trainer: Trainer) -> dict[str, Tensor]:
-    """Put weights and moments back; returns the best weights so far."""
-    trainer.model.load_state_dict(load_file(folder / "weights.safetensors"))
+    """Put weights and moments back, return the best weights so far; ``DataError`` for a damaged file."""
+    trainer.model.load_state_dict(_read(folder / "weights.safetensors"))
     trainer.restore_optimizer(
         AdamState(
-            load_file(folder / "first_moments.safetensors"),
-            load_file(folder / "second_moments.safetensors"),
+            _read(folder / "first_moments.safetensors"),
+            _read(folder / "second_moments.safetensors"),
             int(read_json(folder / "progress.json")["adam_steps"]),
         )
     )
-    return load_file(folder / "best.safetensors")
+    return _read(folder / "best.safetensors")
 
 
 def snapshot(model: SessionModel) -> dict[str, Tensor]:
     """A copy of the weights on the CPU that later steps do not touch."""
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be read ({error}): train without --resume to start over") from error
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
