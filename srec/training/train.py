@@ -36,7 +36,7 @@ class Report(Protocol):
 
 def train(data: Dataset, settings: RunSettings, out: Path, resume: bool, report: Report) -> None:
     """Train one model and write RUN; what was at ``out`` stays until the new run is complete."""
-    if out.exists() and not (out / "run.json").is_file() and any(out.iterdir()):
+    if out.exists() and not (out / "run.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is no run: name another folder, nothing was changed")
     torch.manual_seed(settings.training.seed)
     features = item_features(data, settings)
@@ -59,9 +59,7 @@ class _Training:
         self.data, self.settings, self.features = data, settings, features
         self.folder, self.report = folder, report
         self.progress = Progress(settings.model_dump(mode="json"), data.digest)
-        self.refit = settings.training.refit
-        if self.refit is None:
-            self.refit = data.kind == "sessions"
+        self.refit = _refits(settings.training, data)
 
     def outcome(self, model: SessionModel, resume: bool) -> Outcome:
         found = checkpoint.load(self.folder, self.progress) if resume else None
@@ -144,18 +142,29 @@ def validate(model: SessionModel, data: Dataset, max_clicks: int) -> dict[str, f
 
 
 def _count(model: SessionModel, data: Dataset, settings: TrainSettings) -> Outcome:
-    """A model without gradients: one pass over the sequences, and one over all where there are more."""
+    """A model without gradients: one pass over the sequences, and one over all where it is refitted."""
+    refit = _refits(settings, data)
     began = time.perf_counter()
     sequences = data.sequences()
     model.fit(sequences.items, sequences.offsets)
     measured = validate(model, data, settings.max_clicks)
     record = {"history": [], "epochs": 0, "validation": measured, "seconds": time.perf_counter() - began}
     selection = checkpoint.snapshot(model)
-    if data.kind != "sessions":
+    if not refit:
         return Outcome(selection, None, record)
     sequences = data.sequences(full=True)
     model.fit(sequences.items, sequences.offsets)
     return Outcome(checkpoint.snapshot(model), selection, record)
+
+
+def _refits(settings: TrainSettings, data: Dataset) -> bool:
+    """Whether to train once more on everything: for session files, unless the settings say otherwise."""
+    if settings.refit and data.kind != "sessions":
+        raise InputError(
+            "refit=true needs session files: training on reviews ends where validation begins, "
+            "leave out --set refit=true"
+        )
+    return data.kind == "sessions" if settings.refit is None else settings.refit
 
 
 def _with_examples(sequences: Sequences, data: Dataset) -> Sequences:
