@@ -43,7 +43,7 @@ class GceGnnSettings(ModelSettings):
     context: bool = False
     scoring: Literal["dot", "cosine"] = "dot"
     """``cosine``: session and item vectors of length 1, times ``scale`` (NISER, arXiv 1909.04276)."""
-    scale: float = Field(12.0, gt=0)
+    scale: float = Field(12.0, gt=0, allow_inf_nan=False)
 
 
 class LocalAggregator(nn.Module):

@@ -36,7 +36,7 @@ class TrainSettings(BaseModel):
     """Epochs without a better ``select_by`` on validation before training stops."""
     select_by: str = Field("mrr@20", pattern="^(" + "|".join(METRICS) + ")$")
     max_clicks: int = Field(50, ge=1, le=1000)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     refit: bool | None = None
     """Train once more on training and validation for the chosen epochs; unset: for session files only."""
 
