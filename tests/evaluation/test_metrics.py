@@ -1,0 +1,78 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srec.evaluation.metrics import CUTOFFS, METRICS, bootstrap_intervals, gains, metrics
+
+
+def test_by_hand() -> None:
+    """Targets on ranks 1, 6 and 20, and one not among the first 20."""
+    measured = metrics(np.array([1, 6, 20, 0]))
+    assert measured == pytest.approx(
+        {
+            "recall@5": 1 / 4,
+            "recall@10": 2 / 4,
+            "recall@20": 3 / 4,
+            "mrr@5": 1 / 4,
+            "mrr@10": (1 + 1 / 6) / 4,
+            "mrr@20": (1 + 1 / 6 + 1 / 20) / 4,
+            "ndcg@5": 1 / 4,
+            "ndcg@10": (1 + 1 / math.log2(7)) / 4,
+            "ndcg@20": (1 + 1 / math.log2(7) + 1 / math.log2(21)) / 4,
+        }
+    )
+    assert set(measured) == set(METRICS)
+
+
+@given(ranks=st.lists(st.integers(0, 20), min_size=1, max_size=30))
+def test_against_a_loop(ranks: list[int]) -> None:
+    measured = metrics(np.array(ranks))
+    for k in CUTOFFS:
+        hits = [rank for rank in ranks if 1 <= rank <= k]
+        assert measured[f"recall@{k}"] == pytest.approx(len(hits) / len(ranks))
+        assert measured[f"mrr@{k}"] == pytest.approx(sum(1 / rank for rank in hits) / len(ranks))
+        ndcg = sum(1 / math.log2(rank + 1) for rank in hits) / len(ranks)
+        assert measured[f"ndcg@{k}"] == pytest.approx(ndcg)
+
+
+def test_gains_are_each_examples_own() -> None:
+    values = gains(np.array([0, 2, 11]))
+    assert values["mrr@10"].tolist() == [0, 0.5, 0]
+    assert values["recall@20"].tolist() == [0, 1, 1]
+
+
+def interval(size: int, seed: int = 0) -> tuple[float, float, float]:
+    """Lower end, mean and upper end for hits with probability 0.3."""
+    hits = (np.random.default_rng(1).random(size) < 0.3).astype(np.float64)
+    low, high = bootstrap_intervals({"recall@5": hits}, ["recall@5"], seed)["recall@5"]
+    return low, float(hits.mean()), high
+
+
+def test_intervals_hold_the_mean_and_shrink_with_more_examples() -> None:
+    widths = []
+    for size in (50, 800):
+        low, mean, high = interval(size)
+        assert low < mean < high
+        widths.append(high - low)
+    # The normal approximation: 2 * 1.96 * sqrt(0.3 * 0.7 / n)
+    assert widths == pytest.approx([4 * 0.98 * math.sqrt(0.21 / n) for n in (50, 800)], rel=0.2)
+
+
+def test_intervals_depend_on_the_seed_alone() -> None:
+    assert interval(50) == interval(50)
+    assert interval(50) != interval(50, seed=1)
+
+
+def test_all_metrics_see_the_same_resamples() -> None:
+    ranks = np.random.default_rng(0).integers(0, 21, 60)
+    values = gains(ranks)
+    together = bootstrap_intervals(values, METRICS)
+    for name in METRICS:
+        assert together[name] == pytest.approx(bootstrap_intervals(values, [name])[name])
+
+
+def test_equal_examples_leave_no_doubt() -> None:
+    assert bootstrap_intervals({"x": np.full(9, 0.5)}, ["x"])["x"] == (0.5, 0.5)

@@ -1,0 +1,255 @@
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from srec.data.dataset import Dataset
+from srec.errors import DataError, InputError
+from srec.models import MODELS
+from srec.training import train as training
+from srec.training.run import Run
+from srec.training.train import train
+from tests.training.small import ITEMS, Told, prepare_cycle, quick, trained
+
+
+def weights_of(run: Path, name: str = "model") -> dict[str, torch.Tensor]:
+    return load_file(run / f"{name}.safetensors")
+
+
+def assert_equal_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_trains_on_session_files_and_is_refitted(
+    model: str, sessions: Dataset, tmp_path: Path
+) -> None:
+    report = Told()
+    run = trained(sessions, tmp_path / "RUN", quick(model), report)
+    assert run.refitted
+    if model == "gce-gnn":
+        assert not weights_of(run.folder)["items.weight"][0].any()  # padding learns nothing
+    assert run.graph().digest == sessions.graph(full=True).digest
+    assert run.graph(selection=True).digest == sessions.graph().digest
+    assert run.record["data"]["digest"] == sessions.digest
+    assert 0 < run.record["validation"]["mrr@20"] <= 1
+    assert [path.name for path in tmp_path.iterdir()] == ["RUN"]  # nothing unfinished stays
+
+
+@pytest.mark.parametrize("preset", ["tiny", "paper"])
+def test_reviews_are_trained_once_with_their_metadata(preset: str, reviews: Dataset, tmp_path: Path) -> None:
+    run = trained(reviews, tmp_path / "RUN", quick("gce-gnn", preset, dim=6, epochs=1))
+    assert not run.refitted
+    assert run.graph().digest == reviews.graph().digest
+    features = load_file(run.folder / "features.safetensors")
+    assert set(features) == ({"tags", "context"} if preset == "tiny" else set())
+    if preset == "tiny":
+        assert features["tags"].shape == (reviews.n_items + 1, 6)  # refactorised to the model's width
+
+
+def test_the_seed_decides_the_run(sessions: Dataset, tmp_path: Path) -> None:
+    digests = [
+        trained(sessions, tmp_path / str(number), quick(epochs=1, seed=seed, refit=False)).digest
+        for number, seed in enumerate((1, 1, 2))
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_refit_trains_from_scratch_for_the_chosen_epochs(sessions: Dataset, tmp_path: Path) -> None:
+    report = Told()
+    run = trained(sessions, tmp_path / "RUN", quick(epochs=4), report)
+    chosen = run.record["epochs"]
+    history = run.record["history"]
+    assert chosen == 1 + max(range(len(history)), key=lambda e: (history[e]["mrr@20"], -e))
+    assert run.record["validation"]["mrr@20"] == history[chosen - 1]["mrr@20"]
+    assert report.phases == ["select", "refit"]
+    refitted = [record for record in report.epochs if record["phase"] == "refit"]
+    assert [record["epoch"] for record in refitted] == list(range(1, chosen + 1))
+    # The selection weights are those of the chosen epoch, not of the last one.
+    short = trained(sessions, tmp_path / "SHORT", quick(epochs=chosen, refit=False))
+    assert not short.refitted
+    assert_equal_weights(weights_of(run.folder, "selection"), weights_of(short.folder))
+
+
+def test_training_stops_when_validation_gets_no_better(
+    sessions: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = iter([0.3, 0.5, 0.4, 0.5, 0.49, 0.9, 0.9])
+    monkeypatch.setattr(training, "validate", lambda *_: {"mrr@20": next(planted)})
+    run = trained(sessions, tmp_path / "RUN", quick(epochs=7, patience=3, refit=False, dim=2))
+    assert [record["mrr@20"] for record in run.record["history"]] == [0.3, 0.5, 0.4, 0.5, 0.49]
+    assert run.record["epochs"] == 2
+    assert run.record["validation"] == {"mrr@20": 0.5}
+
+
+def test_training_is_selected_by_the_metric_asked_for(
+    sessions: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = iter([{"mrr@20": 0.9, "recall@5": 0.1}, {"mrr@20": 0.1, "recall@5": 0.2}])
+    monkeypatch.setattr(training, "validate", lambda *_: next(planted))
+    run = trained(sessions, tmp_path / "RUN", quick(epochs=2, refit=False, dim=2, select_by="recall@5"))
+    assert run.record["epochs"] == 2
+
+
+@pytest.mark.parametrize("stop_in", [("select", 1), ("select", 2), ("select", 3), ("refit", 1), ("refit", 2)])
+def test_a_resumed_training_ends_where_an_uninterrupted_one_does(
+    stop_in: tuple[str, int], straight: Run, sessions: Dataset, tmp_path: Path
+) -> None:
+    out, settings = tmp_path / "RUN", straight.settings
+    with pytest.raises(KeyboardInterrupt):
+        train(sessions, settings, out, resume=False, report=Told(stop_in))
+    assert not out.exists()
+    report = Told()
+    train(sessions, settings, out, resume=True, report=report)
+    run = Run(out)
+    first = report.epochs[0]
+    assert (first["phase"], first["epoch"]) == stop_in  # what was done before is not done again
+    assert_equal_weights(weights_of(out), weights_of(straight.folder))
+    assert_equal_weights(weights_of(out, "selection"), weights_of(straight.folder, "selection"))
+    assert run.digest == straight.digest
+    assert losses(run) == losses(straight)
+    assert [path.name for path in tmp_path.iterdir()] == ["RUN"]
+
+
+@pytest.fixture(scope="module")
+def straight(sessions: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three epochs, all of them better than the one before, and three of refitting."""
+    run = trained(sessions, tmp_path_factory.mktemp("straight") / "RUN", quick(epochs=3))
+    assert run.record["epochs"] == 3
+    return run
+
+
+def losses(run: Run) -> list[float]:
+    return [record["loss"] for record in run.record["history"]]
+
+
+@pytest.fixture
+def interrupted(sessions: Dataset, tmp_path: Path) -> Path:
+    """Where the second epoch of a training was interrupted: its RUN to be, and beside it a checkpoint."""
+    with pytest.raises(KeyboardInterrupt):
+        train(sessions, quick(), tmp_path / "RUN", resume=False, report=Told(("select", 2)))
+    return tmp_path / "RUN"
+
+
+def test_without_resume_training_starts_over(interrupted: Path, sessions: Dataset) -> None:
+    report = Told()
+    train(sessions, quick(), interrupted, resume=False, report=report)
+    assert report.epochs[0]["epoch"] == 1
+
+
+def test_another_training_is_not_resumed(interrupted: Path, sessions: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"begun with other settings: train without --resume"):
+        train(sessions, quick(dim=4), interrupted, resume=True, report=Told())
+    (tmp_path / "other").mkdir()
+    other = prepare_cycle(tmp_path / "other", count=60)
+    with pytest.raises(InputError, match=r"begun on other data: train without --resume"):
+        train(other, quick(), interrupted, resume=True, report=Told())
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *itertools.product(
+            (f"{part}.safetensors" for part in ("weights", "best", "first_moments", "second_moments")),
+            ("cut", "missing"),
+        ),
+        ("progress.json", "cut"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(name: str, damage: str, interrupted: Path, sessions: Dataset) -> None:
+    file = interrupted.with_name(".RUN.training") / name
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "cut":
+        file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=rf"{name} .*without --resume|{name} is damaged"):
+        train(sessions, quick(), interrupted, resume=True, report=Told())
+
+
+def test_a_finished_run_is_replaced_only_by_a_finished_one(sessions: Dataset, tmp_path: Path) -> None:
+    before = trained(sessions, tmp_path / "RUN", quick(epochs=1)).digest
+    with pytest.raises(KeyboardInterrupt):
+        train(sessions, quick(seed=5), tmp_path / "RUN", resume=False, report=Told(("select", 1)))
+    assert Run(tmp_path / "RUN").digest == before
+    train(sessions, quick(seed=5, epochs=1), tmp_path / "RUN", resume=False, report=Told())
+    assert Run(tmp_path / "RUN").digest != before
+
+
+@pytest.mark.parametrize("occupied", ["folder", "file"])
+def test_what_is_no_run_is_never_replaced(occupied: str, sessions: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "thesis"
+    precious = out / "chapter.txt" if occupied == "folder" else out
+    precious.parent.mkdir(exist_ok=True)
+    precious.write_text("years of work")
+    with pytest.raises(InputError, match=r"thesis exists and is no run: name another folder"):
+        train(sessions, quick(), out, resume=False, report=Told())
+    assert precious.read_text() == "years of work"
+
+
+def test_a_diverging_training_says_what_to_lower(sessions: Dataset, tmp_path: Path) -> None:
+    settings = quick(learning_rate=1, l2=1, scale=1e38, scoring="cosine", dropout_global=0)
+    with pytest.raises(DataError, match=r"the loss became (nan|inf) in epoch 1, step \d+: lower .*=1\.0"):
+        train(sessions, settings, tmp_path / "RUN", resume=False, report=Told())
+    assert not (tmp_path / "RUN").exists()
+
+
+def test_metadata_asked_for_but_not_there_is_named(sessions: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"tags=true needs metadata.*--games"):
+        train(sessions, quick("gce-gnn", "tiny"), tmp_path / "RUN", resume=False, report=Told())
+
+
+def test_reviews_cannot_be_refitted(reviews: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"refit=true needs session files"):
+        train(reviews, quick(refit=True), tmp_path / "RUN", resume=False, report=Told())
+
+
+@pytest.mark.parametrize("model", ["pop", "gce-gnn"])
+def test_refit_can_be_left_out(model: str, sessions: Dataset, tmp_path: Path) -> None:
+    run = trained(sessions, tmp_path / "RUN", quick(model, refit=False))
+    assert not run.refitted
+    assert run.graph().digest == sessions.graph().digest
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "graph.safetensors", "items.parquet", "sessions.json"])
+def test_a_damaged_run_is_named(name: str, straight: Run, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(straight.folder, tmp_path / "RUN"))
+    with (copy / name).open("ab") as stream:
+        stream.write(b"?")
+    with pytest.raises(DataError, match=rf"{name} is missing or damaged: train again"):
+        Run(copy)
+    (copy / name).unlink()
+    with pytest.raises(DataError, match=rf"{name} is missing or damaged"):
+        Run(copy)
+
+
+def test_no_run_and_another_format_are_named(straight: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no finished run \(run.json\): make it with `srec train`"):
+        Run(tmp_path)
+    record = straight.record | {"format": 99}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match=r"run format 99, this srec reads 1: train again"):
+        Run(tmp_path)
+
+
+def test_changed_data_is_refused(tmp_path: Path) -> None:
+    data = prepare_cycle(tmp_path, count=60)
+    run = trained(data, tmp_path / "RUN", quick("pop"))
+    assert run.data().digest == data.digest
+    prepare_cycle(tmp_path, count=61)
+    with pytest.raises(
+        DataError, match=r"is not the data that .*RUN was trained on .*--data, or train again"
+    ):
+        run.data()
+
+
+def test_a_run_keeps_sessions_for_self_tests(straight: Run) -> None:
+    samples = straight.sample_sessions()
+    assert 0 < len(samples) <= 64
+    assert all(1 <= item <= ITEMS for session in samples for item in session)
+    assert len({len(session) for session in samples}) > 2
