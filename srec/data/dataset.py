@@ -1,6 +1,7 @@
 """Reading DATA, the folder that ``srec prepare`` writes (formats: docs/architecture.md)."""
 
 import functools
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,12 @@ class Dataset:
 
     def tag_matrix(self) -> sp.csr_array[np.float32]:
         """The tag matrix itself, [V+1, tags]."""
-        return sp.csr_array(sp.load_npz(self.folder / "tag_matrix.npz"))
+        path = self.folder / "tag_matrix.npz"
+        try:
+            with path.open("rb") as stream:
+                return sp.csr_array(sp.load_npz(stream))
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path} cannot be read ({error}): prepare again") from error
 
     def context(self) -> tuple[NDArray[np.int64], int]:
         """Context indices int64 [V+1, C], and the number of context values including 0 (unknown)."""
