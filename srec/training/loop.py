@@ -99,7 +99,7 @@ class Trainer:
         """Put back what ``optimizer_state`` gave."""
         for name, parameter in self.named.items():
             self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(state.steps)),
+                "step": torch.tensor(float(state.steps), device=self.device),
                 "exp_avg": state.first[name].to(self.device),
                 "exp_avg_sq": state.second[name].to(self.device),
             }
