@@ -1,8 +1,13 @@
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from srec.data.dataset import Dataset
 from srec.models import ItemFeatures, model_class
+from srec.training.batches import PrefixExamples
 from srec.training.loop import Trainer
 from tests.training.small import Told, quick
 
@@ -46,3 +51,24 @@ def test_progress_ends_with_the_last_step_and_the_epochs_loss(sessions: Dataset)
     loss = trainer.train_epoch(1, told.step)
     assert [step for _, step, _, _ in told.steps][:2] == [20, 40]
     assert told.steps[-1] == (1, trainer.steps, trainer.steps, loss)
+
+
+def test_every_epoch_has_an_order_of_its_own_and_keeps_it(
+    sessions: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: list[list[int]] = []
+    original = PrefixExamples.epoch
+
+    def spy(self: PrefixExamples, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
+        visited = list(original(self, batch_size, seed))
+        orders.append(np.concatenate(visited).tolist())
+        yield from visited
+
+    monkeypatch.setattr(PrefixExamples, "epoch", spy)
+    for epoch in (0, 1, 0):
+        trainer_of(sessions).train_epoch(epoch, Told().step)
+    trainer_of(sessions, seed=1).train_epoch(0, Told().step)
+    first, second, again, other_seed = orders
+    assert first == again
+    assert first != second
+    assert first != other_seed
