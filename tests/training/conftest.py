@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from srec.data.dataset import Dataset
-from tests.training.small import prepare_cycle, prepare_log
+from srec.training.run import Run
+from tests.training.small import prepare_cycle, prepare_log, quick, trained
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -26,3 +27,11 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def reviews(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """DATA of reviews with metadata; tests only read it."""
     return prepare_log(tmp_path_factory.mktemp("reviews"))
+
+
+@pytest.fixture(scope="session")
+def straight(sessions: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three epochs, all of them better than the one before, and three of refitting."""
+    run = trained(sessions, tmp_path_factory.mktemp("straight") / "RUN", quick(epochs=3))
+    assert run.record["epochs"] == 3
+    return run

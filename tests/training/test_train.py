@@ -1,6 +1,4 @@
 import itertools
-import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from srec.models import MODELS
 from srec.training import train as training
 from srec.training.run import Run
 from srec.training.train import train
-from tests.training.small import ITEMS, Told, prepare_cycle, quick, trained
+from tests.training.small import Told, prepare_cycle, quick, trained
 
 
 def weights_of(run: Path, name: str = "model") -> dict[str, torch.Tensor]:
@@ -123,14 +121,6 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(
     assert [path.name for path in tmp_path.iterdir()] == ["RUN"]
 
 
-@pytest.fixture(scope="module")
-def straight(sessions: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Three epochs, all of them better than the one before, and three of refitting."""
-    run = trained(sessions, tmp_path_factory.mktemp("straight") / "RUN", quick(epochs=3))
-    assert run.record["epochs"] == 3
-    return run
-
-
 def losses(run: Run) -> list[float]:
     return [record["loss"] for record in run.record["history"]]
 
@@ -220,42 +210,3 @@ def test_refit_can_be_left_out(model: str, sessions: Dataset, tmp_path: Path) ->
     run = trained(sessions, tmp_path / "RUN", quick(model, refit=False))
     assert not run.refitted
     assert run.graph().digest == sessions.graph().digest
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "graph.safetensors", "items.parquet", "sessions.json"])
-def test_a_damaged_run_is_named(name: str, straight: Run, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(straight.folder, tmp_path / "RUN"))
-    with (copy / name).open("ab") as stream:
-        stream.write(b"?")
-    with pytest.raises(DataError, match=rf"{name} is missing or damaged: train again"):
-        Run(copy)
-    (copy / name).unlink()
-    with pytest.raises(DataError, match=rf"{name} is missing or damaged"):
-        Run(copy)
-
-
-def test_no_run_and_another_format_are_named(straight: Run, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no finished run \(run.json\): make it with `srec train`"):
-        Run(tmp_path)
-    record = straight.record | {"format": 99}
-    (tmp_path / "run.json").write_text(json.dumps(record))
-    with pytest.raises(DataError, match=r"run format 99, this srec reads 1: train again"):
-        Run(tmp_path)
-
-
-def test_changed_data_is_refused(tmp_path: Path) -> None:
-    data = prepare_cycle(tmp_path, count=60)
-    run = trained(data, tmp_path / "RUN", quick("pop"))
-    assert run.data().digest == data.digest
-    prepare_cycle(tmp_path, count=61)
-    with pytest.raises(
-        DataError, match=r"is not the data that .*RUN was trained on .*--data, or train again"
-    ):
-        run.data()
-
-
-def test_a_run_keeps_sessions_for_self_tests(straight: Run) -> None:
-    samples = straight.sample_sessions()
-    assert 0 < len(samples) <= 64
-    assert all(1 <= item <= ITEMS for session in samples for item in session)
-    assert len({len(session) for session in samples}) > 2
