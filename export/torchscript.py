@@ -1,6 +1,7 @@
 """TorchScript: traced, frozen, saved, loaded. The only module that knows it."""
 
 import contextlib
+import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +40,11 @@ class TorchScript:
         with _quiet(), torch.no_grad():
             traced = torch.jit.trace(model, example, check_trace=False)  # type: ignore[no-untyped-call]
             frozen = torch.jit.freeze(traced)
-            with new_file(folder / FILE) as temporary:
-                torch.jit.save(frozen, str(temporary))
+            # Through memory: saved to a path, the file would hold the temporary name, and its bytes change.
+            content = io.BytesIO()
+            torch.jit.save(frozen, content)
+        with new_file(folder / FILE) as temporary:
+            temporary.write_bytes(content.getvalue())
         return {"torch": torch.__version__}
 
     def load(self, folder: Path, manifest: dict[str, Any]) -> TorchScriptScorer:

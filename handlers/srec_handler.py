@@ -60,11 +60,8 @@ class SrecHandler:
 
 
 def _body(row: dict[str, Any]) -> object:
-    """The body as TorchServe passes it on: parsed where the content type was JSON, else raw or in parts."""
-    for name in ("body", "data"):
-        if name in row:
-            return row[name]
-    return dict(row) or None
+    """The body as TorchServe passes it on: parsed where the content type was JSON, else raw, or absent."""
+    return row.get("body", row.get("data"))
 
 
 def _request_id(context: Any, index: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from srec.cli.console import note, out, print_json, save_json, table
+from srec.cli.ship import describe_load
 from srec.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def serve(
 
     def load_neighbours(archive: Path, url: str) -> None:
         with read_archive(archive) as folder:
-            note(f"neighbours: {load_graph(url, Artifact(folder).graph)}")
+            note(describe_load(load_graph(url, Artifact(folder).graph)))
 
     run_service(
         mar,
@@ -94,7 +95,9 @@ def _show_example(info: "ServiceInfo") -> None:
 
     body = json_text.dumps({"appids": EXAMPLE, "k": 5})
     answer = post(info.predictions_url, body.encode())
-    out.print(f"srec {info.version} serves on {info.predictions_url}; Ctrl-C stops it. Try:\n")
+    out.print(
+        f"srec {info.version} serves on {info.predictions_url}; Ctrl-C stops it. Try:\n", soft_wrap=True
+    )
     out.print(
         f"curl {info.predictions_url} -H 'Content-Type: application/json' -d '{body}'\n",
         markup=False,

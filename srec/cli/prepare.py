@@ -22,14 +22,17 @@ def register(app: typer.Typer) -> None:
 
 def demo_data(
     out: Annotated[Path, typer.Option(help="Folder to write reviews.csv and games.jsonl to.")],
-    players: Annotated[int | None, typer.Option(min=1, help="Players; unset: the demo's size.")] = None,
+    players: Annotated[int, typer.Option(min=1, help="Players.")] = 6_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
 ) -> None:
     """Make reviews of 266 well-known games by players with tastes."""
     from srec.demo import write_demo
 
-    summary = write_demo(out, seed=seed, **({} if players is None else {"players": players}))
-    note(f"wrote {out}: {summary}")
+    summary = write_demo(out, players=players, seed=seed)
+    note(
+        f"wrote {out}: {summary.reviews:,} reviews ({summary.positive_reviews:,} positive) "
+        f"of {summary.games} games by {summary.players:,} players"
+    )
 
 
 def prepare(

@@ -1,11 +1,21 @@
 """export, archive and load-neighbours."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from srec.cli.console import note, print_json
+
+if TYPE_CHECKING:
+    from srec.stores.redis import LoadReport
+
+
+def describe_load(report: "LoadReport") -> str:
+    """What loading the neighbours did, in a line."""
+    if report.already_there:
+        return f"{report.server} already holds graph {report.digest[:12]}: {report.rows:,} rows"
+    return f"loaded graph {report.digest[:12]} into {report.server}: {report.rows:,} rows"
 
 
 def register(app: typer.Typer) -> None:
@@ -62,4 +72,4 @@ def load_neighbours(
     if json:
         print_json(asdict(report))
     else:
-        note(f"{report}")
+        note(describe_load(report))

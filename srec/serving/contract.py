@@ -32,6 +32,7 @@ class Request(BaseModel):
     exclude_clicked: Annotated[bool, Field(strict=True)] = True
 
 
+_HOW: Final = 'send a JSON object such as {"appids": [620, 400]} with Content-Type: application/json'
 _RULES: Final[Mapping[str, str]] = {
     "appids": "appids is a list of integers in click order, the newest last",
     "appid": f"every appid is an integer from 1 to {MAX_APPID}",
@@ -46,15 +47,13 @@ def parse_request(body: object) -> Request:
     Raises:
         RequestError: the first thing that is wrong, with the value and the rule.
     """
-    if isinstance(body, (bytes, bytearray, str)):
+    if isinstance(body, (bytes, bytearray, str)) and body:
         body = _parse_json(body)
     if isinstance(body, list):
         body = {"appids": body}
     if not isinstance(body, dict):
-        raise RequestError(
-            f"the body is {_shown(body)}: send a JSON object such as "
-            '{"appids": [620, 400]} with Content-Type: application/json'
-        )
+        what = _shown(body) if body else "empty"
+        raise RequestError(f"the body is {what}: {_HOW}")
     given = {name: value for name, value in body.items() if value is not None}
     try:
         return Request.model_validate(given)
@@ -63,8 +62,8 @@ def parse_request(body: object) -> Request:
 
 
 def error_body(status: int, kind: str, message: str) -> str:
-    """A refusal in TorchServe's own form."""
-    return json.dumps({"code": status, "type": kind, "message": message}, ensure_ascii=False)
+    """A refusal in TorchServe's own form; ASCII, since a refused text need not be valid Unicode."""
+    return json.dumps({"code": status, "type": kind, "message": message})
 
 
 def _parse_json(text: bytes | bytearray | str) -> object:
@@ -72,11 +71,13 @@ def _parse_json(text: bytes | bytearray | str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         shown = text.decode(errors="replace") if isinstance(text, (bytes, bytearray)) else text
-        raise RequestError(f"the body is not JSON: {_shown(shown)}") from None
+        raise RequestError(f"the body is not JSON: {_shown(shown)}; {_HOW}") from None
 
 
 def _explain(error: ValidationError, given: dict[str, Any]) -> str:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A misspelt field is both missing and unknown: the unknown name is the more helpful of the two.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     field, *index = first["loc"]
     if first["type"] == "missing":
         return f"appids is missing: {_RULES['appids']}"

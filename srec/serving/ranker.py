@@ -35,7 +35,7 @@ class EagerScorer:
     def scores(self, inputs: ModelInputs) -> Tensor:
         """Raw logits, float32 [B, V]."""
         scores: Tensor = self.model(*inputs)
-        return scores.clone() if scores._is_view() else scores
+        return scores
 
 
 class Ranker:

@@ -1,0 +1,5 @@
+"""``python -m srec``."""
+
+from srec.cli import main
+
+main()

@@ -1,0 +1,60 @@
+"""The demo line, run once for all tests that need a trained model, by the commands that a user would run."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def srec(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would; the caller looks at exit code and output."""
+    return subprocess.run(
+        [sys.executable, "-m", "srec", *map(str, arguments)],
+        env={**os.environ, "SREC_REDIS_URL": "", **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def srec_ok(*arguments: object) -> str:
+    """The same for what must succeed; returns its standard output."""
+    done = srec(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Line:
+    """Folders of the demo, from reviews to archive."""
+
+    reviews: Path
+    data: Path
+    run: Path
+    artifact: Path
+    mar: Path
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """demo-data, prepare, train, export, archive; about a minute on two cores."""
+    folder = tmp_path_factory.mktemp("line")
+    made = Line(
+        folder / "reviews",
+        folder / "data",
+        folder / "run",
+        folder / "artifact",
+        folder / "store" / "srec.mar",
+    )
+    reviews, games = made.reviews / "reviews.csv", made.reviews / "games.jsonl"
+    srec_ok("demo-data", "--out", made.reviews)
+    srec_ok("prepare", "--reviews", reviews, "--games", games, "--tag-width", 48, "--out", made.data)
+    srec_ok("train", "--data", made.data, "--preset", "tiny", "--out", made.run)
+    srec_ok("export", "--run", made.run, "--out", made.artifact)
+    srec_ok("archive", "--artifact", made.artifact, "--out", made.mar.parent)
+    return made

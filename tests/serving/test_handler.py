@@ -1,0 +1,116 @@
+"""The handler with a fake context: the real TorchServe stands in tests/line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from srec.errors import DataError
+from srec.handlers.srec_handler import SrecHandler
+from srec.serving import ranker
+from tests.conftest import Line
+
+
+class FakeContext:
+    """What the handler uses of TorchServe's context."""
+
+    def __init__(self, model_dir: Path, headers: list[dict[str, str]] | None = None) -> None:
+        self.system_properties = {"model_dir": str(model_dir)}
+        self.model_yaml_config = {"srec": {"redis": {"deadline_ms": 20}}}
+        self.manifest = {"model": {"modelVersion": "7.0"}}
+        self.headers = headers or []
+        self.status: dict[int, int] = {}
+        self.content_types: dict[int, str] = {}
+
+    def set_response_status(self, code: int, phrase: str, idx: int) -> None:
+        self.status[idx] = code
+
+    def set_response_content_type(self, idx: int, value: str) -> None:
+        self.content_types[idx] = value
+
+    def get_all_request_header(self, idx: int) -> dict[str, str]:
+        return self.headers[idx] if idx < len(self.headers) else {}
+
+    def get_request_id(self, idx: int) -> str:
+        return f"own-{idx}"
+
+
+@pytest.fixture(scope="module")
+def handler(line: Line) -> SrecHandler:
+    threads = torch.get_num_threads()
+    made = SrecHandler()
+    made.initialize(FakeContext(line.artifact))
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(threads)
+    return made
+
+
+def handle(handler: SrecHandler, rows: list[Any], context: FakeContext | None = None) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in handler.handle(rows, context or FakeContext(Path()))]
+
+
+def test_a_bad_row_never_touches_the_others(handler: SrecHandler) -> None:
+    context = FakeContext(Path())
+    rows = [
+        {"body": {"appids": [620]}},
+        {"body": {"appids": ["x"]}},
+        {},
+        {"body": bytearray(b"[400, 620]")},
+        {"data": b"{"},
+        {"body": []},
+    ]
+    answers = handle(handler, rows, context)
+    assert context.status == {1: 400, 2: 400, 4: 400}
+    assert set(context.content_types.values()) == {"application/json"}
+    assert len(context.content_types) == len(rows)
+    assert answers[1] == {
+        "code": 400,
+        "type": "InvalidRequest",
+        "message": 'appids[0] is "x": every appid is an integer from 1 to 2147483647',
+    }
+    alone = handle(handler, [rows[0]])[0]
+    assert [item["appid"] for item in answers[0]["items"]] == [item["appid"] for item in alone["items"]]
+    assert answers[3]["source"] == "gce-gnn"
+    assert answers[5]["source"] == "popular"
+
+
+def test_a_batch_of_bad_rows_asks_the_model_nothing(handler: SrecHandler) -> None:
+    assert [answer["code"] for answer in handle(handler, [{}, {"body": "nope"}])] == [400, 400]
+
+
+def test_version_graph_and_request_id(handler: SrecHandler, line: Line) -> None:
+    headers = [{"x-request-id": "from client"}, {"X-Request-Id": "y" * 500}, {}]
+    rows = [{"body": [620]}] * 3
+    answers = handle(handler, rows, FakeContext(Path(), headers))
+    assert [answer["request_id"] for answer in answers] == ["from client", "y" * 128, "own-2"]
+    graph = json.loads((line.artifact / "manifest.json").read_text())["graph"]
+    assert answers[0]["model"] == {"name": "srec", "version": "7.0", "graph": graph[:12]}
+
+
+def test_text_that_is_no_unicode_is_refused_in_sendable_text(handler: SrecHandler) -> None:
+    context = FakeContext(Path())
+    for text in handler.handle([{"body": {"appids": [1], "\ud800": 1}}, {"body": b"\xff\xfe"}], context):
+        text.encode("utf-8")
+    assert context.status == {0: 400, 1: 400}
+
+
+def test_wrong_golden_answers_stop_the_start(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An intact archive whose model answers otherwise than at export must not become ready."""
+    real = ranker.Ranker.rank
+
+    def one_off(self: ranker.Ranker, *arguments: Any) -> Any:
+        return [ranking._replace(scores=ranking.scores + 0.1) for ranking in real(self, *arguments)]
+
+    monkeypatch.setattr(ranker.Ranker, "rank", one_off)
+    with pytest.raises(DataError, match=r"golden session .* export again"):
+        SrecHandler().initialize(FakeContext(line.artifact))
+
+
+def test_without_model_yaml(line: Line) -> None:
+    context = FakeContext(line.artifact)
+    context.model_yaml_config = None  # type: ignore[assignment]
+    SrecHandler().initialize(context)
