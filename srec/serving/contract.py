@@ -54,6 +54,10 @@ def parse_request(body: object) -> Request:
     if not isinstance(body, dict):
         what = _shown(body) if body else "empty"
         raise RequestError(f"the body is {what}: {_HOW}")
+    for name in body:
+        if name not in Request.model_fields:
+            known = f"{nearest(name, Request.model_fields)}: known are {', '.join(Request.model_fields)}"
+            raise RequestError(f"unknown field {_shown(name)}{known}")
     given = {name: value for name, value in body.items() if value is not None}
     try:
         return Request.model_validate(given)
@@ -75,15 +79,10 @@ def _parse_json(text: bytes | bytearray | str) -> object:
 
 
 def _explain(error: ValidationError, given: dict[str, Any]) -> str:
-    errors = error.errors(include_url=False)
-    # A misspelt field is both missing and unknown: the unknown name is the more helpful of the two.
-    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    first = error.errors(include_url=False)[0]
     field, *index = first["loc"]
     if first["type"] == "missing":
         return f"appids is missing: {_RULES['appids']}"
-    if first["type"] == "extra_forbidden":
-        known = nearest(str(field), Request.model_fields)
-        return f"unknown field {_shown(field)}{known}: known are {', '.join(Request.model_fields)}"
     if index:
         return f"{field}[{index[0]}] is {_shown(first['input'])}: {_RULES['appid']}"
     return f"{field} is {_shown(given[str(field)])}: {_RULES[str(field)]}"

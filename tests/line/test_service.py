@@ -38,6 +38,7 @@ class Service:
     """`srec serve` as a child process."""
 
     def __init__(self, mar: Path, temporary: Path, redis_url: str = "") -> None:
+        temporary.mkdir(exist_ok=True)
         self.port = free_port()
         self.temporary = temporary
         self.output: list[str] = []
@@ -51,7 +52,7 @@ class Service:
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        wait_until(lambda: "curl" in self.text or self.process.poll() is not None, "the service")
+        wait_until(lambda: "\ncurl http" in self.text or self.process.poll() is not None, "the service")
         assert self.process.poll() is None, self.text
 
     def _read(self) -> None:

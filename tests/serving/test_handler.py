@@ -91,9 +91,10 @@ def test_version_graph_and_request_id(handler: SrecHandler, line: Line) -> None:
 
 def test_text_that_is_no_unicode_is_refused_in_sendable_text(handler: SrecHandler) -> None:
     context = FakeContext(Path())
-    for text in handler.handle([{"body": {"appids": [1], "\ud800": 1}}, {"body": b"\xff\xfe"}], context):
+    bodies = [{"appids": [1], "\ud800": 1}, b"\xff\xfe", {"appids": ["\ud800"]}, "\ud800"]
+    for text in handler.handle([{"body": body} for body in bodies], context):
         text.encode("utf-8")
-    assert context.status == {0: 400, 1: 400}
+    assert context.status == dict.fromkeys(range(4), 400)
 
 
 def test_wrong_golden_answers_stop_the_start(
