@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# The figures of this folder, made again: results/steam/run.sh REVIEWS GAMES WORK
-# REVIEWS and GAMES are a Steam crawl (reviews.csv.gz, games.jsonl.gz), WORK a scratch folder. About an hour on 2 cores.
+# The figures of this folder, made again: results/steam/run.sh CRAWL WORK
+# CRAWL holds a Steam crawl (reviews.csv.gz, games.jsonl.gz), WORK is a scratch folder. About 40 minutes on 2 cores.
 set -euo pipefail
-reviews=$1 games=$2 work=$3
+mkdir -p "$2"
+work=$(cd "$2" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
-mkdir -p "$work"
+cd "$1"
 
 for days in 180 14; do
   data=$work/data-$days
-  srec prepare --reviews "$reviews" --games "$games" --until 2018-01-06 \
+  srec prepare --reviews reviews.csv.gz --games games.jsonl.gz --until 2018-01-06 \
     --test-days "$days" --validation-days "$days" --out "$data"
   cp "$data/report.json" "$here/prepare-$days.json"
   for model in pop markov gce-gnn; do
@@ -25,7 +26,8 @@ json.dump(run, open(sys.argv[2], "w"), indent=2)
 PYTHON
 done
 
-srec export --run "$work/gce-gnn-180" --out "$work/artifact"
+# What one would serve: the model that has seen all but the last weeks.
+srec export --run "$work/gce-gnn-14" --out "$work/artifact"
 srec archive --artifact "$work/artifact" --out "$work/model_store"
 cp "$work/artifact/manifest.json" "$here/manifest.json"
 python "$here/ten_sessions.py" "$work/artifact" > "$here/ten_sessions.md"

@@ -8,15 +8,15 @@ from srec.serving.contract import Request
 
 SESSIONS = {
     "puzzles in first person": [400, 620],
-    "strategy through the ages": [8930, 203770],
+    "strategy through the ages": [221380, 8930, 203770],
     "souls": [211420, 236430],
-    "crafting": [105600, 219740],
-    "zombies together": [500, 550, 232090],
-    "Valve's stories": [220, 380, 420],
-    "open-world role playing": [22380, 72850],
-    "small and difficult": [40800, 113200, 239030],
-    "trucks and trains": [227300, 24010],
-    "shooters with friends": [730],
+    "space and crafting": [220200, 211820],
+    "zombies together": [500, 224260],
+    "Valve's stories": [220, 380],
+    "action role playing": [20920, 200710],
+    "small and difficult": [40800, 113200, 241600],
+    "horror": [57300, 238320],
+    "stories to decide": [261030, 319630],
 }
 
 artifact = Artifact(Path(sys.argv[1]))
@@ -24,6 +24,7 @@ catalogue = artifact.catalogue
 
 
 def name(appid: int) -> str:
+    """The game's name and appid."""
     item = catalogue.vocabulary.item(appid)
     return f"{catalogue.names[item - 1]} ({appid})" if item else f"not in the model ({appid})"
 

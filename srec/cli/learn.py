@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from srec.cli.console import note, notes, print_json, save_json, table
+from srec.cli.console import note, notes, save_json, table
 from srec.errors import InputError
 
 
@@ -76,9 +76,6 @@ def evaluate(
             lambda done, total: bar.update(task, completed=done, total=total),
         )
     save_json(json_file, figures)
-    if json_file is None:
-        print_json(figures)
-        return
     names = list(figures["intervals_95"])
     rows = [
         [name, f"{figures[name]:.4f}", "{:.4f} - {:.4f}".format(*figures["intervals_95"][name])]

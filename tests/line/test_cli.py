@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,21 +45,28 @@ def test_recommend_without_json_is_a_table_of_names(line: Line) -> None:
     assert "game" in text
 
 
-def test_evaluate_writes_fractions(line: Line, tmp_path: Path) -> None:
-    srec_ok("evaluate", "--run", line.run, "--split", "test", "--json", tmp_path / "figures.json")
-    figures = json.loads((tmp_path / "figures.json").read_text())
+def evaluated(run: Path, *more: object) -> dict[str, Any]:
+    """The figures of a run."""
+    figures = run.parent / "figures.json"
+    srec_ok("evaluate", "--run", run, "--json", figures, *more)
+    content: dict[str, Any] = json.loads(figures.read_text())
+    return content
+
+
+def test_evaluate_writes_fractions_and_prints_a_table(line: Line) -> None:
+    figures = evaluated(line.run, "--split", "test")
     names = [f"{metric}@{k}" for metric in ("recall", "mrr", "ndcg") for k in (5, 10, 20)]
     assert all(0 < figures[name] < 1 for name in names)
     low, high = figures["intervals_95"]["mrr@20"]
     assert low < figures["mrr@20"] < high
-    assert json.loads(srec_ok("evaluate", "--run", line.run))["split"] == "validation"
+    assert "gce-gnn on validation, 755 examples" in srec_ok("evaluate", "--run", line.run)
 
 
 def test_the_model_learns_what_popularity_cannot_know(line: Line, tmp_path: Path) -> None:
     """The planted signal of the demo: popularity reaches 0.16, the last game's likeness in tags 0.5."""
     srec_ok("train", "--data", line.data, "--model", "pop", "--out", tmp_path / "pop")
-    popular = json.loads(srec_ok("evaluate", "--run", tmp_path / "pop", "--split", "test"))
-    trained = json.loads(srec_ok("evaluate", "--run", line.run, "--split", "test"))
+    popular = evaluated(tmp_path / "pop", "--split", "test")
+    trained = evaluated(line.run, "--split", "test")
     assert popular["recall@10"] < 0.25
     assert trained["recall@10"] > 0.6
     assert trained["mrr@20"] > 3 * popular["mrr@20"]
