@@ -22,7 +22,8 @@ from typing import Any
 
 import srec
 from srec.errors import DataError, HostError, InputError
-from srec.io import new_file, read_json, sha256
+from srec.io import new_file
+from srec.manifest import ARTIFACT
 
 MODEL_NAME = "srec"
 MANIFEST = "MAR-INF/MANIFEST.json"
@@ -32,6 +33,7 @@ WORKER_FILES = (
     "srec/errors.py",
     "srec/io.py",
     "srec/ids.py",
+    "srec/manifest.py",
     "srec/topk.py",
     "srec/graph/*.py",
     "srec/stores/*.py",
@@ -65,7 +67,8 @@ def build_archive(
     ``version`` defaults to the first 12 digits of the artifact's digest. Every file is verified first, and
     a failure at any point leaves the srec.mar that was there.
     """
-    manifest = verify_artifact(artifact)
+    manifest = ARTIFACT.read(artifact)
+    ARTIFACT.verify(artifact, manifest)
     version = str(manifest["digest"])[:12] if version is None else version
     if not _VERSION.fullmatch(version):
         raise InputError(f'version "{version}": use 1 to 64 letters, digits, dots, dashes and underscores')
@@ -78,25 +81,6 @@ def build_archive(
         with new_file(target) as temporary:
             _normalise(packed, temporary)
     return target
-
-
-def verify_artifact(folder: Path) -> dict[str, Any]:
-    """Return the manifest of an artifact whose files all have the digests it names, else ``DataError``."""
-    manifest = read_json(folder / "manifest.json")
-    fields = manifest if isinstance(manifest, dict) else {}
-    files, digest = fields.get("files"), fields.get("digest")
-    if fields.get("format") != 1 or not isinstance(files, dict) or not isinstance(digest, str):
-        raise DataError(f"{folder}/manifest.json is not an artifact's manifest of format 1: run export again")
-    for name, expected in files.items():
-        if not _is_inside(name):
-            raise DataError(f'{folder}/manifest.json names the file "{name}" outside of it: run export again')
-        if not (folder / name).is_file():
-            raise DataError(f"{folder / name} is missing: run export again")
-        if sha256(folder / name) != expected:
-            raise DataError(
-                f"{folder / name} is damaged (its digest differs from the manifest's): run export again"
-            )
-    return fields
 
 
 def read_manifest(mar: Path) -> dict[str, Any]:
@@ -124,7 +108,9 @@ def read_archive(mar: Path) -> Iterator[Path]:
     """Yield a temporary folder with the archive's files, its artifact verified."""
     with tempfile.TemporaryDirectory(prefix="srec-mar-") as name:
         unpack(mar, Path(name))
-        verify_artifact(Path(name))
+        if not (Path(name) / ARTIFACT.name).is_file():
+            raise DataError(f"{mar} holds no artifact of srec: make it again with `srec archive`")
+        ARTIFACT.verify(Path(name), ARTIFACT.read(Path(name)))
         yield Path(name)
 
 

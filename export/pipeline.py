@@ -8,14 +8,14 @@ from typing import Any
 from torch import Tensor, nn
 
 import srec
-from srec.errors import InputError
 from srec.export import backend
 from srec.export.proof import prove_equal
 from srec.graph.inputs import model_inputs
 from srec.graph.session import pad_clicks
-from srec.io import digest_of, new_folder, sha256, write_json
+from srec.io import new_folder, write_json
+from srec.manifest import ARTIFACT
 from srec.models import SessionModel
-from srec.serving.artifact import CATALOGUE, FORMAT, GOLDEN, GRAPH, MANIFEST
+from srec.serving.artifact import CATALOGUE, GOLDEN, GRAPH
 from srec.serving.golden import golden_answers
 from srec.serving.ranker import EagerScorer, Ranker
 from srec.stores.array import ArrayStore
@@ -53,8 +53,7 @@ def export_run(run: Run, out: Path, backend_name: str) -> dict[str, Any]:
         HostError: the backend cannot run here.
         DataError: the exported model does not answer as the trained one.
     """
-    if out.exists() and not (out / MANIFEST).is_file() and any(out.iterdir()):
-        raise InputError(f"{out} exists and is no artifact: name another folder, nothing was changed")
+    ARTIFACT.check_target(out)
     chosen = backend(backend_name)
     model, graph, sessions = run.model(), run.graph(), run.sample_sessions()
     max_clicks = run.settings.training.max_clicks
@@ -67,11 +66,8 @@ def export_run(run: Run, out: Path, backend_name: str) -> dict[str, Any]:
         write_json(folder / CATALOGUE, _catalogue(run))
         golden = golden_answers(Ranker(eager, store, max_clicks), _spread(sessions))
         write_json(folder / GOLDEN, golden)
-        files = {str(p.relative_to(folder)): sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
         manifest = {
-            "format": FORMAT,
-            "digest": digest_of(files),
-            "files": files,
+            **ARTIFACT.seal(folder),
             "backend": backend_name,
             **facts,
             "model": run.settings.model,
@@ -92,7 +88,7 @@ def export_run(run: Run, out: Path, backend_name: str) -> dict[str, Any]:
             "weights_beside_tables": _beside_tables(model),
             "proof": proof,
         }
-        write_json(folder / MANIFEST, manifest)
+        write_json(folder / ARTIFACT.name, manifest)
     return manifest
 
 

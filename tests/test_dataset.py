@@ -96,7 +96,7 @@ def test_verify_names_the_first_file_that_differs(copy: Path) -> None:
     Dataset(copy).verify()
     with (copy / "train.parquet").open("ab") as stream:
         stream.write(b"?")
-    with pytest.raises(DataError, match=r"train\.parquet is missing or not what `srec prepare` wrote"):
+    with pytest.raises(DataError, match=r"train\.parquet is missing or damaged: run `srec prepare` again"):
         Dataset(copy).verify()
     (copy / "train.parquet").unlink()
     with pytest.raises(DataError, match=r"train\.parquet is missing"):
@@ -114,7 +114,7 @@ def test_no_data_another_format_and_a_broken_manifest_are_named(copy: Path, tmp_
     with pytest.raises(InputError, match=r"holds no prepared data \(manifest\.json\): make it with"):
         Dataset(tmp_path)
     (copy / "manifest.json").write_text('{"format": 9}')
-    with pytest.raises(DataError, match=r"has data format 9, this srec reads 1: prepare it again"):
+    with pytest.raises(DataError, match=r"has format 9, this srec reads 1: run `srec prepare` again"):
         Dataset(copy)
     (copy / "manifest.json").write_text('{"format": ')
     with pytest.raises(DataError, match=r"manifest\.json is damaged"):

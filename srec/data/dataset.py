@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from srec.errors import DataError, InputError
+from srec.errors import DataError
 from srec.graph.neighbours import GlobalGraph
 from srec.ids import Vocabulary
-from srec.io import digest_of, read_json, sha256
-
-FORMAT = 1
+from srec.manifest import DATA
 
 
 @dataclass(frozen=True)
@@ -59,23 +57,11 @@ class Dataset:
     def __init__(self, folder: Path) -> None:
         """Open and check the manifest; ``InputError`` for no DATA, ``DataError`` for a damaged one."""
         self.folder = folder
-        if not (folder / "manifest.json").is_file():
-            raise InputError(f"{folder} holds no prepared data (manifest.json): make it with `srec prepare`")
-        self.manifest: dict[str, Any] = read_json(folder / "manifest.json")
-        if self.manifest.get("format") != FORMAT:
-            raise DataError(
-                f"{folder} has data format {self.manifest.get('format')}, this srec reads {FORMAT}: "
-                "prepare it again"
-            )
+        self.manifest: dict[str, Any] = DATA.read(folder)
 
     def verify(self) -> None:
         """Compare every file with the manifest's digests; ``DataError`` names the first that differs."""
-        for name, digest in self.manifest["files"].items():
-            path = self.folder / name
-            if not path.is_file() or sha256(path) != digest:
-                raise DataError(f"{path} is missing or not what `srec prepare` wrote: prepare the data again")
-        if digest_of(self.manifest["files"]) != self.digest:
-            raise DataError(f"{self.folder / 'manifest.json'} does not fit its own digest: prepare again")
+        DATA.verify(self.folder, self.manifest)
 
     @property
     def digest(self) -> str:

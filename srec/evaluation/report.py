@@ -31,6 +31,7 @@ def evaluate_run(
         milliseconds of the ranking calls, and what was measured.
     """
     data = run.data(data_folder)
+    data.verify()
     examples = data.examples(split)
     if not len(examples):
         raise InputError(

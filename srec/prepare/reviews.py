@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from srec.graph.neighbours import build_graph
 from srec.io import new_folder, write_json
+from srec.manifest import DATA
 from srec.prepare.context import build_context
 from srec.prepare.engine import Engine
 from srec.prepare.filters import repeated_filters, single_filters
@@ -25,7 +26,7 @@ from srec.prepare.settings import ReviewSettings
 from srec.prepare.split import Split, clicks_of, split_by_time
 from srec.prepare.steps import Pipeline
 from srec.prepare.tags import decompose, tag_matrix
-from srec.prepare.write import check_target, write_examples, write_items, write_manifest, write_sequences
+from srec.prepare.write import write_examples, write_items, write_manifest, write_sequences
 
 Progress = Callable[[str], None]
 _COLUMNS = {
@@ -46,7 +47,7 @@ def prepare_reviews(
     Several review files are one log, in the order given. ``InputError`` says which file, column, row or
     setting cannot be used; whatever stood at ``out`` is then untouched.
     """
-    check_target(out)
+    DATA.check_target(out)
     moment = settings.until or datetime.now(UTC)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     out.parent.mkdir(parents=True, exist_ok=True)

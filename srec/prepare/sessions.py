@@ -10,12 +10,13 @@ from srec.errors import InputError
 from srec.graph.neighbours import build_graph
 from srec.ids import Vocabulary
 from srec.io import new_folder
+from srec.manifest import DATA
 from srec.prepare.engine import Engine
 from srec.prepare.report import Reading, Report
 from srec.prepare.sequences import Clicks, Examples, expand, vocabulary_of
 from srec.prepare.session_files import read_sessions, validation_sessions
 from srec.prepare.settings import SessionSettings
-from srec.prepare.write import check_target, write_examples, write_items, write_manifest, write_sequences
+from srec.prepare.write import write_examples, write_items, write_manifest, write_sequences
 
 
 def prepare_sessions(
@@ -30,7 +31,7 @@ def prepare_sessions(
     A random share of the training sessions is validation, cut before prefix expansion; ``train`` and its
     graph are the others, ``train_full`` and its graph all of them. ``InputError`` says what cannot be used.
     """
-    check_target(out)
+    DATA.check_target(out)
     with Engine() as engine:
         progress(f"reading {train} and {test}")
         (full, train_reading), (tested, test_reading) = (

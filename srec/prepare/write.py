@@ -7,25 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from srec.errors import InputError
-from srec.io import digest_of, sha256, write_json
+from srec.io import write_json
+from srec.manifest import DATA
 from srec.prepare.report import Report
 from srec.prepare.sequences import Clicks, Examples
 
-FORMAT = 1
 # Inputs of examples overlap, so all of them together can be far larger than the clicks they are made of.
 ROWS_PER_GROUP = 50_000
 _ITEMS, _TIMES = pa.list_(pa.int32()), pa.list_(pa.int64())
-
-
-def check_target(out: Path) -> None:
-    """Refuse to replace a folder that is not DATA: it may be all a person has."""
-    if (
-        out.exists()
-        and not (out / "manifest.json").is_file()
-        and not (out.is_dir() and not any(out.iterdir()))
-    ):
-        raise InputError(f"{out} exists and is no prepared data: choose another --out, or remove it first")
 
 
 def write_sequences(path: Path, clicks: Clicks) -> None:
@@ -52,19 +41,17 @@ def write_manifest(folder: Path, report: Report, settings: dict[str, object], ti
 
     The report names input paths, so it stays outside of the digests: equal content has an equal digest.
     """
-    files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    sealed = DATA.seal(folder)
     write_json(folder / "report.json", report.model_dump(mode="json"))
     manifest = {
-        "format": FORMAT,
         "kind": report.kind,
         "settings": settings,
         "counts": report.counts,
         "time_unit": time_unit,
         "split": report.split,
-        "files": files,
-        "digest": digest_of(files),
+        **sealed,
     }
-    write_json(folder / "manifest.json", manifest)
+    write_json(folder / DATA.name, manifest)
 
 
 def _example_tables(examples: Examples) -> Iterator[pa.Table]:

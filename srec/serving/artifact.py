@@ -2,20 +2,19 @@
 
 import functools
 from pathlib import Path
-from typing import Any
 
-from srec.errors import DataError, InputError
+from srec.errors import DataError
 from srec.export import backend
 from srec.graph.neighbours import GlobalGraph
 from srec.ids import Vocabulary
-from srec.io import digest_of, read_json, sha256
+from srec.io import read_json
+from srec.manifest import ARTIFACT
 from srec.serving.golden import replay
 from srec.serving.predictor import Catalogue, ModelInfo, Predictor
 from srec.serving.ranker import Ranker, Scorer
 from srec.stores import open_store
 
-FORMAT = 1
-MANIFEST, CATALOGUE, GRAPH, GOLDEN = "manifest.json", "catalogue.json", "graph.safetensors", "golden.json"
+CATALOGUE, GRAPH, GOLDEN = "catalogue.json", "graph.safetensors", "golden.json"
 SHORT = 12  # characters of a digest that name a version
 
 
@@ -25,19 +24,8 @@ class Artifact:
     def __init__(self, folder: Path) -> None:
         """Open and verify; ``InputError`` where there is none, ``DataError`` where it is damaged."""
         self.folder = folder
-        if not (folder / MANIFEST).is_file():
-            raise InputError(f"{folder} holds no artifact ({MANIFEST}): make it with `srec export`")
-        self.manifest: dict[str, Any] = read_json(folder / MANIFEST)
-        if self.manifest.get("format") != FORMAT:
-            raise DataError(
-                f"{folder} has artifact format {self.manifest.get('format')}, this srec reads {FORMAT}: "
-                "export again"
-            )
-        for name, digest in self.manifest["files"].items():
-            if not (folder / name).is_file() or sha256(folder / name) != digest:
-                raise DataError(f"{folder / name} is missing or damaged: export again")
-        if digest_of(self.manifest["files"]) != self.manifest["digest"]:
-            raise DataError(f"{folder / MANIFEST} does not fit its own digest: export again")
+        self.manifest = ARTIFACT.read(folder)
+        ARTIFACT.verify(folder, self.manifest)
         if self.graph.digest != self.manifest["graph"]:
             raise DataError(f"{folder / GRAPH} is the graph of another model: export again")
 

@@ -17,13 +17,13 @@ from torch import Tensor
 
 import srec
 from srec.data.dataset import Dataset
-from srec.errors import DataError, InputError
+from srec.errors import DataError
 from srec.graph.neighbours import GlobalGraph
-from srec.io import digest_of, new_folder, read_json, sha256, write_json
+from srec.io import new_folder, read_json, write_json
+from srec.manifest import RUN
 from srec.models import ItemFeatures, SessionModel, model_class
 from srec.training.settings import RunSettings
 
-FORMAT = 1
 GOLDEN_CANDIDATES = 64
 
 
@@ -57,11 +57,10 @@ def write_run(
         save_file({k: v for k, v in known.items() if v is not None}, folder / "features.safetensors")
         shutil.copyfile(data.folder / "items.parquet", folder / "items.parquet")
         write_json(folder / "sessions.json", _sample_sessions(data))
-        files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+        sealed = RUN.seal(folder)
         write_json(
-            folder / "run.json",
+            folder / RUN.name,
             {
-                "format": FORMAT,
                 "srec": srec.__version__,
                 "settings": json.loads(settings.model_dump_json()),
                 "data": {
@@ -76,8 +75,7 @@ def write_run(
                 "threads": torch.get_num_threads(),
                 "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
                 **outcome.record,
-                "files": files,
-                "digest": digest_of(files),
+                **sealed,
             },
         )
 
@@ -88,16 +86,8 @@ class Run:
     def __init__(self, folder: Path) -> None:
         """Open and verify; ``InputError`` where there is none, ``DataError`` where it is damaged."""
         self.folder = folder
-        if not (folder / "run.json").is_file():
-            raise InputError(f"{folder} holds no finished run (run.json): make it with `srec train`")
-        self.record: dict[str, Any] = read_json(folder / "run.json")
-        if self.record.get("format") != FORMAT:
-            raise DataError(
-                f"{folder} has run format {self.record.get('format')}, this srec reads {FORMAT}: train again"
-            )
-        for name, digest in self.record["files"].items():
-            if not (folder / name).is_file() or sha256(folder / name) != digest:
-                raise DataError(f"{folder / name} is missing or damaged: train again")
+        self.record = RUN.read(folder)
+        RUN.verify(folder, self.record)
         self.settings = RunSettings(**self.record["settings"])
 
     @property

@@ -10,6 +10,7 @@ import torch
 from srec.data.dataset import Dataset, Sequences
 from srec.errors import InputError
 from srec.evaluation.evaluate import rank_targets
+from srec.manifest import RUN
 from srec.models import ItemFeatures, SessionModel, model_class
 from srec.serving.ranker import EagerScorer, Ranker
 from srec.stores.array import ArrayStore
@@ -36,8 +37,7 @@ class Report(Protocol):
 
 def train(data: Dataset, settings: RunSettings, out: Path, resume: bool, report: Report) -> None:
     """Train one model and write RUN; what was at ``out`` stays until the new run is complete."""
-    if out.exists() and not (out / "run.json").is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is no run: name another folder, nothing was changed")
+    RUN.check_target(out)
     torch.manual_seed(settings.training.seed)
     features = item_features(data, settings)
     model = model_class(settings.model)(settings.model_settings(), features)

@@ -155,7 +155,7 @@ def test_a_damaged_file_is_named(line: Line, tmp_path: Path, name: str) -> None:
     shutil.copytree(line.artifact, tmp_path / "artifact")
     with (tmp_path / "artifact" / name).open("ab") as stream:
         stream.write(b"x")
-    with pytest.raises(DataError, match=rf"{name} is missing or damaged: export again"):
+    with pytest.raises(DataError, match=rf"{name} is missing or damaged: run `srec export` again"):
         Artifact(tmp_path / "artifact")
 
 

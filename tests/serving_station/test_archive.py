@@ -88,7 +88,7 @@ def test_a_damaged_or_missing_file_is_named_and_the_old_archive_stays(
     old = build()
     before = old.read_bytes()
     (artifact / "weights.bin").write_bytes(b"other")
-    with pytest.raises(DataError, match=r"weights\.bin is damaged"):
+    with pytest.raises(DataError, match=r"weights\.bin is missing or damaged"):
         build()
     (artifact / "weights.bin").unlink()
     with pytest.raises(DataError, match=r"weights\.bin is missing"):

@@ -16,7 +16,7 @@ def test_a_damaged_run_is_named(name: str, straight: Run, tmp_path: Path) -> Non
     copy = Path(shutil.copytree(straight.folder, tmp_path / "RUN"))
     with (copy / name).open("ab") as stream:
         stream.write(b"?")
-    with pytest.raises(DataError, match=rf"{name} is missing or damaged: train again"):
+    with pytest.raises(DataError, match=rf"{name} is missing or damaged: run `srec train` again"):
         Run(copy)
     (copy / name).unlink()
     with pytest.raises(DataError, match=rf"{name} is missing or damaged"):
@@ -28,7 +28,9 @@ def test_no_run_and_another_format_are_named(straight: Run, tmp_path: Path) -> N
         Run(tmp_path)
     record = straight.record | {"format": 99}
     (tmp_path / "run.json").write_text(json.dumps(record))
-    with pytest.raises(DataError, match=r"run format 99, this srec reads 1: train again"):
+    with pytest.raises(
+        DataError, match=r"run\.json has format 99, this srec reads 1: run `srec train` again"
+    ):
         Run(tmp_path)
 
 

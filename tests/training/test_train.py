@@ -183,7 +183,7 @@ def test_what_is_no_run_is_never_replaced(occupied: str, sessions: Dataset, tmp_
     precious = out / "chapter.txt" if occupied == "folder" else out
     precious.parent.mkdir(exist_ok=True)
     precious.write_text("years of work")
-    with pytest.raises(InputError, match=r"thesis exists and is no run: name another folder"):
+    with pytest.raises(InputError, match=r"thesis exists and is no finished run: name another folder"):
         train(sessions, quick(), out, resume=False, report=Told())
     assert precious.read_text() == "years of work"
 
