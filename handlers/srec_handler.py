@@ -18,7 +18,6 @@ from srec.serving.contract import Request, error_body, parse_request
 from srec.serving.predictor import Predictor
 
 MAX_REQUEST_ID = 128
-log = logging.getLogger(__name__)
 
 
 class SrecHandler:
@@ -28,19 +27,18 @@ class SrecHandler:
 
     def initialize(self, context: Any) -> None:
         """Load the archive's model, check it against its golden sessions, open the neighbour store."""
-        logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker logs a line for every request
+        _quieten(logging.getLogger())
         torch.set_num_threads(1)
         with contextlib.suppress(RuntimeError):  # only the first call in a process may set it
             torch.set_num_interop_threads(1)
         artifact = Artifact(Path(context.system_properties["model_dir"]))
-        checked = artifact.self_test()
+        artifact.self_test()
         settings = (context.model_yaml_config or {}).get("srec", {}).get("redis", {})
         self.predictor = artifact.predictor(
             redis_url=os.environ.get("SREC_REDIS_URL"),
             deadline_ms=settings.get("deadline_ms", 20),
             version=context.manifest["model"]["modelVersion"],
         )
-        log.info("ready: version %s, %d golden sessions answered", self.predictor.info.version, checked)
 
     def handle(self, rows: list[dict[str, Any]], context: Any) -> list[str]:
         """Answer every row with its own status; a malformed one never touches the others."""
@@ -57,6 +55,12 @@ class SrecHandler:
         for index, answer in zip(requests, self.predictor.answer(list(requests.values()), ids), strict=True):
             answers[index] = json.dumps(answer, ensure_ascii=False)
         return answers
+
+
+def _quieten(root: logging.Logger) -> None:
+    """No log line for every request, and no traceback of TorchServe's for every body that is not JSON."""
+    root.setLevel(logging.WARNING)
+    root.addFilter(lambda record: not str(record.msg).startswith("Failed json decoding"))
 
 
 def _body(row: dict[str, Any]) -> object:

@@ -145,6 +145,7 @@ def test_contract(service: Service) -> None:
     assert service.post(b"{not json")[0] == 400
     assert service.post(b"")[0] == 400
     assert service.post(b"[" * 50_000)[0] == 400
+    assert "Traceback" not in service.text
 
 
 def test_bad_requests_in_a_batch_touch_no_others(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The handler with a fake context: the real TorchServe stands in tests/line."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,14 @@ def test_wrong_golden_answers_stop_the_start(
     monkeypatch.setattr(ranker.Ranker, "rank", one_off)
     with pytest.raises(DataError, match=r"golden session .* export again"):
         SrecHandler().initialize(FakeContext(line.artifact))
+
+
+def test_a_body_that_is_no_json_leaves_no_traceback_in_the_log(
+    handler: SrecHandler, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.warning("Failed json decoding of input data. Forwarding encoded payload")
+    logging.warning("something else")
+    assert [record.message for record in caplog.records] == ["something else"]
 
 
 def test_without_model_yaml(line: Line) -> None:
