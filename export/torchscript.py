@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from srec.errors import DataError
 from srec.graph.inputs import ModelInputs
 from srec.io import new_file
+from srec.serving.ranker import DenseScorer
 
 FILE = "model.pt"
 
 
-class TorchScriptScorer:
+class TorchScriptScorer(DenseScorer):
     """Runs a frozen module."""
 
     def __init__(self, module: torch.jit.ScriptModule, hops: int) -> None:

@@ -1,5 +1,6 @@
 """Scores -> exact top-k, the one definition: higher score first, equal scores by ascending item."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,41 @@ class TopK(NamedTuple):
 
     items: Tensor
     scores: Tensor
+
+
+class Selection(NamedTuple):
+    """What one session may be answered with.
+
+    Attributes:
+        k: how many items, at least 1.
+        excluded: items that must not be answered.
+        allowed: the items that may be, bool [V]; None allows all.
+        handicap: what is taken off every item's score, float32 [V]; None takes nothing.
+    """
+
+    k: int
+    excluded: Sequence[int] = ()
+    allowed: Tensor | None = None
+    handicap: Tensor | None = None
+
+
+def select(scores: Tensor, selections: Sequence[Selection]) -> list[TopK]:
+    """Pick each session's best items among those it may be answered with, exactly.
+
+    Args:
+        scores: one row a session, float [B, V]; column i is item i + 1. Written to.
+        selections: one a row.
+    """
+    for row, selection in zip(scores, selections, strict=True):
+        if selection.handicap is not None:
+            row.sub_(selection.handicap)
+        if selection.allowed is not None:
+            row.masked_fill_(~selection.allowed, -torch.inf)
+        if selection.excluded:
+            row[torch.tensor(selection.excluded, dtype=torch.int64) - 1] = -torch.inf
+    k = max((selection.k for selection in selections), default=1)
+    found = zip(top_k(scores, k), selections, strict=True)
+    return [TopK(best.items[: one.k], best.scores[: one.k]) for best, one in found]
 
 
 def top_k(scores: Tensor, k: int) -> list[TopK]:

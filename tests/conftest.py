@@ -42,19 +42,25 @@ class Line:
 
 @pytest.fixture(scope="session")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    """demo-data, prepare, train, export, archive; about a minute on two cores."""
+    """demo-data, prepare, train, export, archive; about a minute on two cores.
+
+    SREC_TEST_RUN names a folder that keeps the trained run from one test run to the next, for quick work on
+    what comes after the training; CI does not set it.
+    """
     folder = tmp_path_factory.mktemp("line")
+    kept = Path(os.environ.get("SREC_TEST_RUN") or folder)
     made = Line(
-        folder / "reviews",
-        folder / "data",
-        folder / "run",
+        kept / "reviews",
+        kept / "data",
+        kept / "run",
         folder / "artifact",
         folder / "store" / "srec.mar",
     )
     reviews, games = made.reviews / "reviews.csv", made.reviews / "games.jsonl"
-    srec_ok("demo-data", "--out", made.reviews)
-    srec_ok("prepare", "--reviews", reviews, "--games", games, "--tag-width", 48, "--out", made.data)
-    srec_ok("train", "--data", made.data, "--preset", "tiny", "--out", made.run)
+    if not (made.run / "run.json").exists():
+        srec_ok("demo-data", "--out", made.reviews)
+        srec_ok("prepare", "--reviews", reviews, "--games", games, "--tag-width", 48, "--out", made.data)
+        srec_ok("train", "--data", made.data, "--preset", "tiny", "--out", made.run)
     srec_ok("export", "--run", made.run, "--out", made.artifact)
     srec_ok("archive", "--artifact", made.artifact, "--out", made.mar.parent)
     return made

@@ -21,7 +21,7 @@ from srec.graph.inputs import ModelInputs, model_inputs
 from srec.graph.session import pad_clicks
 from srec.models import SessionModel
 from srec.serving.golden import same_order
-from srec.serving.ranker import EagerScorer, Ranker, Scorer
+from srec.serving.ranker import DenseScorer, EagerScorer, Ranker, Scorer
 from srec.stores.array import ArrayStore
 from srec.training.run import Run
 
@@ -29,7 +29,7 @@ K = 20
 COMPARED = 1000  # inputs whose order is compared with eager
 
 
-class _Timed:
+class _Timed(DenseScorer):
     """A scorer that sums up its own time, so that the share of preprocessing and top-k is seen."""
 
     def __init__(self, scorer: Scorer) -> None:
@@ -119,7 +119,7 @@ def _run(ranker: Ranker, sessions: Sequence[list[int]]) -> list[float]:
     latencies = []
     for session in sessions:
         began = time.perf_counter()
-        ranker.rank([session], K)
+        ranker.rank_all([session], K)
         latencies.append(time.perf_counter() - began)
     return latencies
 
@@ -143,7 +143,7 @@ def _agreement(eager: Ranker, scorer: Scorer, sessions: Sequence[list[int]]) -> 
     for session in compared:
         clicks = pad_clicks([session], eager.max_clicks)
         reference = eager.scorer.scores(model_inputs(clicks, eager.store.fetch, eager.scorer.hops))[0]
-        expected, answered = eager.rank([session], K)[0].items, other.rank([session], K)[0].items
+        expected, answered = eager.rank_all([session], K)[0].items, other.rank_all([session], K)[0].items
         strict += torch.equal(expected, answered)
         alike += same_order(reference, expected, answered)
     return {

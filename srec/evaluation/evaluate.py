@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from srec.data.dataset import Examples
 from srec.evaluation.metrics import MAX_K, metrics
 from srec.serving.ranker import Ranker
+from srec.topk import Selection
 
 BATCH = 128
 LENGTH_GROUPS = {"1": (1, 1), "2-3": (2, 3), "4-6": (4, 6), "7+": (7, np.inf)}
@@ -57,8 +58,9 @@ def rank_targets(
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
         sessions = [examples.inputs[index] for index in batch]
+        selections = [Selection(MAX_K, session if exclude_clicked else ()) for session in sessions]
         began = time.perf_counter()
-        answers = ranker.rank(sessions, MAX_K, sessions if exclude_clicked else None)
+        answers = ranker.rank(sessions, selections)
         seconds += time.perf_counter() - began
         for index, answer in zip(batch, answers, strict=True):
             place = (answer.items == int(examples.targets[index])).nonzero()

@@ -21,7 +21,7 @@ def golden_answers(ranker: Ranker, sessions: Sequence[Sequence[int]]) -> list[di
     """Record what the ranker answers to sessions of items, each alone."""
     records = []
     for session in sessions:
-        best = ranker.rank([session], KEPT)[0]
+        best = ranker.rank_all([session], KEPT)[0]
         records.append(
             {"clicks": list(session), "items": best.items.tolist(), "scores": best.scores.tolist()}
         )
@@ -36,7 +36,7 @@ def replay(path: Path, ranker: Ranker) -> int:
     """
     records = read_json(path)
     for record in records:
-        answer = ranker.rank([record["clicks"]], ANSWERED)[0]
+        answer = ranker.rank_all([record["clicks"]], ANSWERED)[0]
         if not _agrees(record, answer):
             raise DataError(
                 f"golden session {record['clicks']} (items) is answered with {answer.items[:5].tolist()}..., "

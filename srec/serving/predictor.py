@@ -10,7 +10,7 @@ from srec.graph.neighbours import GlobalGraph
 from srec.ids import Vocabulary
 from srec.serving.contract import Request
 from srec.serving.ranker import Ranker
-from srec.topk import TopK, top_k
+from srec.topk import Selection, TopK, select
 
 POPULAR = "popular"  # the source of an answer to a visitor of whom nothing is known
 
@@ -67,22 +67,22 @@ class Predictor:
         ]
 
     def _rank(self, requests: Sequence[Request], known: Sequence[list[int]]) -> list[TopK]:
-        excluded = [
-            items if request.exclude_clicked else [] for request, items in zip(requests, known, strict=True)
+        selections = [
+            Selection(request.k, items if request.exclude_clicked else ())
+            for request, items in zip(requests, known, strict=True)
         ]
         asked = [index for index, items in enumerate(known) if items]
         rankings: dict[int, TopK] = {}
         if asked:
-            k = max(requests[index].k for index in asked)
-            found = self.ranker.rank([known[i] for i in asked], k, [excluded[i] for i in asked])
+            found = self.ranker.rank([known[i] for i in asked], [selections[i] for i in asked])
             rankings = dict(zip(asked, found, strict=True))
         return [
-            _first(rankings[index] if index in rankings else self._popular(request.k), request.k)
-            for index, request in enumerate(requests)
+            rankings[index] if index in rankings else self._popular(selection)
+            for index, selection in enumerate(selections)
         ]
 
-    def _popular(self, k: int) -> TopK:
-        return top_k(self._popularity.unsqueeze(0), k)[0]
+    def _popular(self, selection: Selection) -> TopK:
+        return select(self._popularity.unsqueeze(0).clone(), [selection])[0]
 
     def _form(self, request: Request, items: list[int], ranking: TopK, request_id: str) -> dict[str, Any]:
         unknown = [appid for appid, item in zip(request.appids, items, strict=True) if not item]
@@ -105,7 +105,3 @@ class Predictor:
             "model": {"name": "srec", "version": self.info.version, "graph": self.info.graph},
             "request_id": request_id,
         }
-
-
-def _first(ranking: TopK, k: int) -> TopK:
-    return TopK(ranking.items[:k], ranking.scores[:k])

@@ -1,15 +1,18 @@
 """Sessions of items -> their best items: graph, neighbours, model, top-k; for evaluation and HTTP alike."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from srec.graph.inputs import ModelInputs, model_inputs
 from srec.graph.session import pad_clicks
-from srec.stores.base import NeighbourStore
-from srec.topk import TopK, top_k
+from srec.serving.stages import GRAPH, MODEL, STORE, TOP_K, Stages
+from srec.stores.base import NeighbourStore, Rows
+from srec.topk import Selection, TopK, select
 
 
 class Scorer(Protocol):
@@ -22,8 +25,29 @@ class Scorer(Protocol):
     def scores(self, inputs: ModelInputs) -> Tensor:
         """Raw logits of all items, float32 [B, V], a tensor that the caller may write to."""
 
+    def best(self, inputs: ModelInputs, selections: Sequence[Selection], stages: Stages) -> list[TopK]:
+        """Answer each session with its best items, exactly; laps of model and top-k go to ``stages``."""
 
-class EagerScorer:
+
+class DenseScorer:
+    """Base of scorers that find the best items by scoring all of them."""
+
+    hops: int
+
+    def scores(self, inputs: ModelInputs) -> Tensor:
+        """Raw logits, float32 [B, V]."""
+        raise NotImplementedError
+
+    def best(self, inputs: ModelInputs, selections: Sequence[Selection], stages: Stages) -> list[TopK]:
+        """Score everything, then select."""
+        scores = self.scores(inputs)
+        stages.lap(MODEL)
+        found = select(scores, selections)
+        stages.lap(TOP_K)
+        return found
+
+
+class EagerScorer(DenseScorer):
     """Runs a model as it was trained."""
 
     def __init__(self, model: nn.Module, hops: int) -> None:
@@ -46,20 +70,28 @@ class Ranker:
         self.scorer = scorer
         self.store = store
         self.max_clicks = max_clicks
+        self.stages = Stages()
 
     @torch.inference_mode()
-    def rank(
-        self, sessions: Sequence[Sequence[int]], k: int, excluded: Iterable[Sequence[int]] | None = None
-    ) -> list[TopK]:
-        """Rank all items for each session and keep the k best, exactly.
+    def rank(self, sessions: Sequence[Sequence[int]], selections: Sequence[Selection]) -> list[TopK]:
+        """Rank all items for each session and keep the best, exactly.
 
         Args:
             sessions: known items (1..V), oldest first, at least one each.
-            k: how many to keep.
-            excluded: for each session the items that must not be answered.
+            selections: one a session.
         """
+        self.stages.start()
         clicks = pad_clicks(sessions, self.max_clicks)
-        scores = self.scorer.scores(model_inputs(clicks, self.store.fetch, self.scorer.hops))
-        for row, items in zip(scores, excluded or (), strict=excluded is not None):
-            row[torch.tensor(items, dtype=torch.int64) - 1] = -torch.inf
-        return top_k(scores, k)
+        inputs = model_inputs(clicks, self._fetch, self.scorer.hops)
+        self.stages.lap(GRAPH)
+        return self.scorer.best(inputs, selections, self.stages)
+
+    def rank_all(self, sessions: Sequence[Sequence[int]], k: int) -> list[TopK]:
+        """Keep the k best of each session, nothing left out."""
+        return self.rank(sessions, [Selection(k)] * len(sessions))
+
+    def _fetch(self, items: NDArray[np.int32]) -> Rows:
+        self.stages.lap(GRAPH)
+        rows = self.store.fetch(items)
+        self.stages.lap(STORE)
+        return rows

@@ -21,6 +21,7 @@ from srec.graph.session import pad_clicks
 from srec.models import ItemFeatures, SessionModel
 from srec.serving.ranker import EagerScorer, Ranker
 from srec.stores.array import ArrayStore
+from srec.topk import Selection
 
 ITEMS, CONTEXT_VALUES, MAX_CLICKS = 40, 9, 12
 Make = Callable[[int], SessionModel]
@@ -179,8 +180,8 @@ class ModelContract:
     def test_ranks_what_is_not_excluded(self, model: SessionModel) -> None:
         ranker = Ranker(EagerScorer(model, model.hops), ArrayStore(random_graph(0)), MAX_CLICKS)
         session = [1, 2, 2, 9]
-        everything = ranker.rank([session], ITEMS)[0].items.tolist()
-        rest = ranker.rank([session], ITEMS, [session])[0].items.tolist()
+        everything = ranker.rank_all([session], ITEMS)[0].items.tolist()
+        rest = ranker.rank([session], [Selection(ITEMS, session)])[0].items.tolist()
         assert sorted(everything) == list(range(1, ITEMS + 1))
         assert rest == [item for item in everything if item not in session]
-        assert ranker.rank([session], ITEMS)[0].items.tolist() == everything
+        assert ranker.rank_all([session], ITEMS)[0].items.tolist() == everything

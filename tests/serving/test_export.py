@@ -17,7 +17,7 @@ from srec.graph.inputs import ModelInputs
 from srec.io import sha256
 from srec.serving.artifact import Artifact
 from srec.serving.contract import Request
-from srec.serving.ranker import EagerScorer, Ranker, Scorer
+from srec.serving.ranker import DenseScorer, EagerScorer, Ranker, Scorer
 from srec.stores.array import ArrayStore
 from srec.training.run import Run
 from tests.conftest import Line, srec_ok
@@ -37,7 +37,10 @@ class BackendContract:
         model = run.model()
         eager = Ranker(EagerScorer(model, model.hops), ArrayStore(run.graph()), 50)
         for session in ([3], [1, 2, 1, 5], list(range(1, 61))):
-            expected, answered = eager.rank([session], 20)[0], artifact.ranker().rank([session], 20)[0]
+            expected, answered = (
+                eager.rank_all([session], 20)[0],
+                artifact.ranker().rank_all([session], 20)[0],
+            )
             torch.testing.assert_close(answered.scores, expected.scores)
             assert answered.items.tolist() == expected.items.tolist()
 
@@ -79,7 +82,7 @@ def _prove(line: Line, exported: Scorer) -> dict[str, Any]:
 def test_the_proof_finds_a_wrong_score(line: Line) -> None:
     right = Artifact(line.artifact).scorer
 
-    class OffByALittle:
+    class OffByALittle(DenseScorer):
         hops = 1
 
         def scores(self, inputs: ModelInputs) -> Tensor:
@@ -94,7 +97,7 @@ def test_the_proof_finds_a_wrong_score(line: Line) -> None:
 def test_the_proof_finds_a_frozen_batch(line: Line) -> None:
     right = Artifact(line.artifact).scorer
 
-    class OneRow:
+    class OneRow(DenseScorer):
         hops = 1
 
         def scores(self, inputs: ModelInputs) -> Tensor:

@@ -15,14 +15,14 @@ from srec.graph.neighbours import GlobalGraph
 from srec.ids import Vocabulary
 from srec.serving.contract import Request
 from srec.serving.predictor import Catalogue, ModelInfo, Predictor
-from srec.serving.ranker import Ranker
+from srec.serving.ranker import DenseScorer, Ranker
 from srec.stores.array import ArrayStore
 
 APPIDS = [10, 20, 30, 40, 50, 60]
 CLICKS = [5, 9, 9, 1, 0, 2]
 
 
-class LastClickScorer:
+class LastClickScorer(DenseScorer):
     """Scores an item by closeness to the last click, so that order, repeats and ties show."""
 
     hops = 1

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from srec.data.dataset import Dataset, Sequences
 from srec.graph.inputs import ModelInputs, model_inputs
-from srec.serving.ranker import Ranker
+from srec.serving.ranker import DenseScorer, Ranker
 from srec.stores.array import ArrayStore
 from srec.training import batches
 from srec.training.batches import PrefixExamples
@@ -64,7 +64,7 @@ def test_the_seed_alone_decides_the_order() -> None:
     assert [index for batch in first for index in batch] != list(range(len(examples)))
 
 
-class Recorder:
+class Recorder(DenseScorer):
     """A scorer that keeps what it is asked."""
 
     hops = 2
@@ -90,7 +90,7 @@ def test_training_and_serving_see_the_same_tensors(sessions: Dataset) -> None:
     for batch in (chosen, chosen[:1], chosen[5:12]):
         clicks, _ = examples.batch(batch)
         trained_on = model_inputs(clicks, store.fetch, 2)
-        ranker.rank([prefixes[index] for index in batch], 3)
+        ranker.rank_all([prefixes[index] for index in batch], 3)
         served = scorer.asked[-1]
         assert len(trained_on) == len(served) == 8
         for ours, theirs in zip(trained_on, served, strict=True):
