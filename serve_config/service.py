@@ -21,6 +21,8 @@ from srec.serve_config.torchserve import TorchServe
 from srec.stores.redis_client import FAILURES, connect, reason, server_name
 
 _LOOPBACK = "127.0.0.1"
+NO_REDIS = "array"
+"""The store of ``srec.stores.STORES`` that needs no server."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ def serve(
 ) -> None:
     """Serve ``mar`` on ``address:port`` until SIGINT, SIGTERM or SIGHUP; then end all that it started.
 
-    Without ``redis_url`` an embedded server holds the neighbours. ``load_neighbours(mar, url)`` fills it
-    before TorchServe starts, from the run's own copy of the archive; ``on_ready`` is called after the
-    first prediction. The addresses default to SREC_ADDRESS and SREC_METRICS_ADDRESS, else loopback.
+    Without ``redis_url`` an embedded server holds the neighbours; with ``array`` there is no Redis, and the
+    workers read the archive's own copy. ``load_neighbours(mar, url)`` fills a Redis before TorchServe starts,
+    from the run's own copy of the archive; ``on_ready`` is called after the first prediction. The addresses
+    default to SREC_ADDRESS and SREC_METRICS_ADDRESS, else loopback.
     Management, metrics and gRPC take 8081, 8082, 7070 and 7071 where those are free, else any free port.
     Call it from the main thread.
 
@@ -73,9 +76,10 @@ def serve(
         store = _private_store(mar, folder)
         own_redis = None if redis_url else stack.enter_context(EmbeddedRedis(folder))
         url = redis_url or (own_redis.url if own_redis else "")
-        with signals.interruptible():
-            check_redis(url)
-            load_neighbours(store / "srec.mar", url)
+        if url != NO_REDIS:
+            with signals.interruptible():
+                check_redis(url)
+                load_neighbours(store / "srec.mar", url)
         settings = TorchServeSettings(
             folder=folder,
             model_store=store,

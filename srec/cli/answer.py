@@ -59,7 +59,11 @@ def serve(
         "model_store/srec.mar"
     ),
     redis: Annotated[
-        str | None, typer.Option(envvar="SREC_REDIS_URL", help="Redis of the neighbours; unset: an own one.")
+        str | None,
+        typer.Option(
+            envvar="SREC_REDIS_URL",
+            help="Redis of the neighbours; array: none, the archive's own copy; unset: an own one.",
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of predictions.")] = 8080,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = os.cpu_count() or 1,

@@ -15,7 +15,7 @@ import pytest
 
 from srec.errors import DataError, HostError, InputError
 from srec.serve_config import client, ports, processes
-from srec.serve_config.service import serve
+from srec.serve_config.service import NO_REDIS, serve
 
 STOP_LIMIT = 15.0
 START_LIMIT = 120.0
@@ -32,7 +32,7 @@ def load(mar, url):
         connection.set("loaded", mar.name)
     print(json.dumps({"redis_url": url}), flush=True)
 
-serve(Path(sys.argv[1]), redis_url=None, port=int(sys.argv[2]), workers=1, load_neighbours=load,
+serve(Path(sys.argv[1]), redis_url=sys.argv[3] if sys.argv[3:] else None, port=int(sys.argv[2]), workers=1, load_neighbours=load,
       on_ready=lambda info: print(json.dumps(dataclasses.asdict(info)), flush=True), console=False)
 """
 
@@ -97,6 +97,23 @@ class TestServe:
         info = self.read(child)
         child.kill()
         wait_until(lambda: processes_of(folder) + processes.members(int(info["redis_pid"])) == [], STOP_LIMIT)
+
+    def test_without_redis_nothing_is_started_or_loaded(self, echo_mar: Path, tmp_path: Path) -> None:
+        (port,) = ports.free_ports([None])
+        with subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(echo_mar), str(port), NO_REDIS],
+            env=os.environ | {"TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                info = self.read(process)
+                assert (info["redis_url"], info["redis_pid"]) == ("array", None)
+                assert client.post(info["predictions_url"], b"{}").status == 200
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(STOP_LIMIT) == 0
+            finally:
+                process.kill()
 
 
 class TestServeRefuses:
