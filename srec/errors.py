@@ -5,7 +5,11 @@
     ├── DataError             a DATA, RUN or artifact folder is damaged or of another model
     ├── HostError             this machine lacks something: Java, a port, Redis, a package
     ├── RequestError          an HTTP request breaks the contract (answered as 400)
-    └── StoreError            a neighbour store did not deliver (answered from the fallback)
+    ├── StoreError            a neighbour store did not deliver (answered from the fallback)
+    └── ServiceError          srec.client got no answer from a service
+        ├── RefusedError      the service refuses the request: the contract, the API key, the path (4xx)
+        ├── UnavailableError  no connection, a full queue (503) or a failed worker (5xx)
+        └── DeadlineError     the time that the caller gave was over
 
 The command line prints the message and exits with 1; anything else is a bug and shows a traceback.
 """
@@ -36,6 +40,30 @@ class RequestError(SrecError):
 
 class StoreError(SrecError):
     """A neighbour store did not deliver rows within its deadline."""
+
+
+class ServiceError(SrecError):
+    """A service gave its client no answer.
+
+    Attributes:
+        status: of the HTTP response, None where there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RefusedError(ServiceError):
+    """The service refuses the request; the same request would be refused again."""
+
+
+class UnavailableError(ServiceError):
+    """The service cannot be reached, is full, or failed; the same request may succeed later."""
+
+
+class DeadlineError(ServiceError):
+    """No answer came within the time that the caller gave."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
