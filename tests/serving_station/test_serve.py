@@ -33,7 +33,8 @@ def load(mar, url):
     print(json.dumps({"redis_url": url}), flush=True)
 
 serve(Path(sys.argv[1]), redis_url=sys.argv[3] if sys.argv[3:] else None, port=int(sys.argv[2]), workers=1,
-      load_neighbours=load, on_ready=lambda info: print(json.dumps(dataclasses.asdict(info)), flush=True), console=False)
+      load_neighbours=load, console=False,
+      on_ready=lambda info: print(json.dumps(dataclasses.asdict(info)), flush=True))
 """
 
 
