@@ -1,0 +1,74 @@
+"""Where the handler tells what it did: metrics always, request log and traces where asked for."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from srec.serving.metrics import STORE_FETCHES, STORE_UP, Metrics
+from srec.serving.observed import ObservedBatch
+from srec.serving.request_log import log as request_log
+from srec.serving.request_log import request_log_level, write_request_log
+from srec.serving.tracing import Tracer
+from srec.stores.fallback import StoreCounters
+
+FAILED: Final = 503  # what TorchServe answers to every request of a batch whose handler raised
+
+
+class Telemetry:
+    """The one thing the handler knows of observability.
+
+    Args:
+        metrics: what counts.
+        take_stages: gives the seconds of the ranking stages since it was last called.
+        tracer: None where no traces are wanted.
+
+    Raises:
+        InputError: SREC_LOG_LEVEL is not a level.
+    """
+
+    def __init__(
+        self, metrics: Metrics, take_stages: Callable[[], Mapping[str, float]], tracer: Tracer | None = None
+    ) -> None:
+        self.metrics = metrics
+        self._take_stages = take_stages
+        self._tracer = tracer
+        request_log.setLevel(request_log_level())
+
+    @contextmanager
+    def batch(self, size: int) -> Iterator[ObservedBatch]:
+        """Observe one call of the handler with ``size`` requests; if it raises, all of them have failed."""
+        observed = ObservedBatch()
+        try:
+            yield observed
+        except BaseException:
+            observed.outcomes.clear()
+            for _ in range(size):
+                observed.refused("", FAILED)
+            raise
+        finally:
+            observed.end(self._take_stages())
+            self._tell(observed)
+
+    def _tell(self, batch: ObservedBatch) -> None:
+        self.metrics.add(batch)
+        if request_log.isEnabledFor(logging.INFO):
+            write_request_log(batch)
+        if self._tracer is not None:
+            self._tracer.trace(batch)
+
+
+def watch_store(metrics: Metrics, counters: StoreCounters) -> None:
+    """Send what a store with a fallback counts, and whether it delivered when it was last asked."""
+    seen = 0
+
+    def up() -> float | None:
+        nonlocal seen
+        if counters.fetches == seen:  # not asked since: another worker may know better
+            return None
+        seen = counters.fetches
+        return 0.0 if counters.failing else 1.0
+
+    metrics.watch(STORE_FETCHES, ("primary",), lambda: counters.fetches - counters.fallbacks)
+    metrics.watch(STORE_FETCHES, ("fallback",), lambda: counters.fallbacks)
+    metrics.watch_gauge(STORE_UP, up)
