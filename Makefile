@@ -18,6 +18,10 @@ install: .venv/installed  ## Make the environment in .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+.venv/shipping: .venv/installed  # the tools that check image, chart and workflow: large, and nothing serves with them
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ship]'
+	touch $@
+
 serve: model_store/srec.mar  ## Serve the demo model (made on first use) until Ctrl-C
 	@exec $(SREC) serve --mar model_store/srec.mar --port $(PORT)
 
@@ -39,7 +43,7 @@ model_store/srec.mar: | .venv/installed
 	@test -e $(DEMO)/artifact/manifest.json || $(MAKE) --no-print-directory $(DEMO)/artifact/manifest.json
 	$(SREC) archive --artifact $(DEMO)/artifact --out model_store
 
-test: install  ## Run every test; they start their own servers
+test: install .venv/shipping  ## Run every test; they start their own servers
 	$(BIN)/pytest
 
 check: install  ## Style, types and layers
