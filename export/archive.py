@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -59,16 +59,18 @@ def build_archive(
     out: Path,
     version: str | None = None,
     *,
+    check: Callable[[Path], object] | None = None,
     handler: Path = _HANDLER,
     worker_files: tuple[str, ...] = WORKER_FILES,
 ) -> Path:
     """Write ``out/srec.mar`` from an artifact folder and return its path.
 
-    ``version`` defaults to the first 12 digits of the artifact's digest. Every file is verified first, and
-    a failure at any point leaves the srec.mar that was there.
+    ``version`` defaults to the first 12 digits of the artifact's digest. Every file is verified first, once:
+    by ``check``, which gets the folder and raises what is wrong with it, else by its digest. A failure at any
+    point leaves the srec.mar that was there.
     """
+    (check or _verify)(artifact)
     manifest = ARTIFACT.read(artifact)
-    ARTIFACT.verify(artifact, manifest)
     version = str(manifest["digest"])[:12] if version is None else version
     if not _VERSION.fullmatch(version):
         raise InputError(f'version "{version}": use 1 to 64 letters, digits, dots, dashes and underscores')
@@ -84,7 +86,7 @@ def build_archive(
 
 
 def read_manifest(mar: Path) -> dict[str, Any]:
-    """TorchServe's manifest of an archive whose every entry can be read, else ``DataError``."""
+    """TorchServe's manifest of an archive that is safe to unpack and whole, else ``DataError``."""
     with _opened(mar) as archive:
         if damaged := archive.testzip():
             raise DataError(f"{mar} is damaged at {damaged}: write it again with `srec archive`")
@@ -95,7 +97,6 @@ def unpack(mar: Path, folder: Path) -> None:
     """Write the archive's files into an existing empty ``folder``; ``DataError`` if one would leave it."""
     with _opened(mar) as archive:
         _manifest(mar, archive)
-        _refuse_unsafe(mar, archive)
         for entry in archive.infolist():
             target = folder / entry.filename
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -105,13 +106,16 @@ def unpack(mar: Path, folder: Path) -> None:
 
 @contextmanager
 def read_archive(mar: Path) -> Iterator[Path]:
-    """Yield a temporary folder with the archive's files, its artifact verified."""
+    """Yield a temporary folder with the archive's files; opening its ``Artifact`` verifies their digests."""
     with tempfile.TemporaryDirectory(prefix="srec-mar-") as name:
         unpack(mar, Path(name))
         if not (Path(name) / ARTIFACT.name).is_file():
             raise DataError(f"{mar} holds no artifact of srec: make it again with `srec archive`")
-        ARTIFACT.verify(Path(name), ARTIFACT.read(Path(name)))
         yield Path(name)
+
+
+def _verify(folder: Path) -> None:
+    ARTIFACT.verify(folder, ARTIFACT.read(folder))
 
 
 def _stage(folder: Path, artifact: Path, manifest: dict[str, Any], worker_files: tuple[str, ...]) -> None:
@@ -173,9 +177,11 @@ def _normalise(packed: Path, target: Path) -> None:
 
 @contextmanager
 def _opened(mar: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive, with every way in which a file fails to be one turned into ``DataError``."""
+    """The archive, if safe to unpack; every way in which a file fails to be one becomes a ``DataError``."""
     try:
         with zipfile.ZipFile(mar) as archive:
+            _refuse_unsafe(mar, archive)
+            _refuse_hidden(mar, archive)
             yield archive
     except FileNotFoundError:
         raise DataError(f"{mar} is missing: write it with `srec archive`") from None
@@ -209,6 +215,25 @@ def _refuse_unsafe(mar: Path, archive: zipfile.ZipFile) -> None:
     total = sum(entry.file_size for entry in entries)
     if total > max(_SMALL, _MOST_GROWTH * mar.stat().st_size):
         raise DataError(f"{mar} would unpack to {total} bytes: do not use this archive")
+
+
+def _refuse_hidden(mar: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse bytes that the directory does not name.
+
+    TorchServe unpacks a zip from its first byte on, without the directory at its end, by which archives are
+    read here: between the entries, or under another name, it would find files that were never checked.
+    """
+    end = 0
+    with mar.open("rb") as stream:
+        for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
+            entry.extra = b""  # the header then gets its own, and only for what is larger than 2 GiB
+            header = entry.FileHeader()
+            stream.seek(end)
+            if entry.header_offset != end or stream.read(len(header)) != header:
+                raise DataError(f'{mar} hides data before "{entry.filename}": do not use this archive')
+            end += len(header) + entry.compress_size
+    if archive.start_dir != end:
+        raise DataError(f"{mar} hides data behind its files: do not use this archive")
 
 
 def _is_inside(name: str) -> bool:

