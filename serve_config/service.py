@@ -50,6 +50,7 @@ def serve(
     on_ready: Callable[[ServiceInfo], None],
     address: str | None = None,
     metrics_address: str | None = None,
+    verify_key: Path | None = None,
     logs: Path | None = None,
     console: bool = True,
 ) -> None:
@@ -59,6 +60,7 @@ def serve(
     workers read the archive's own copy. ``load_neighbours(mar, url)`` fills a Redis before TorchServe starts,
     from the run's own copy of the archive; ``on_ready`` is called after the first prediction. The addresses
     default to SREC_ADDRESS and SREC_METRICS_ADDRESS, else loopback.
+    With ``verify_key`` only an archive with its signature under that public key is served.
     Management, metrics and gRPC take 8081, 8082, 7070 and 7071 where those are free, else any free port.
     Call it from the main thread.
 
@@ -73,7 +75,7 @@ def serve(
     with StopSignals() as signals, ExitStack() as stack:
         folder = stack.enter_context(run_folder())
         stack.enter_context(suppress(Stopped))
-        store = _private_store(mar, folder)
+        store = _private_store(mar, folder, verify_key)
         own_redis = None if redis_url else stack.enter_context(EmbeddedRedis(folder))
         url = redis_url or (own_redis.url if own_redis else "")
         if url != NO_REDIS:
@@ -121,10 +123,15 @@ def check_redis(url: str) -> None:
             ) from None
 
 
-def _private_store(mar: Path, folder: Path) -> Path:
+def _private_store(mar: Path, folder: Path, verify_key: Path | None) -> Path:
     """A model store with this archive alone, so that writing a new one disturbs no running service."""
     store = folder / "model_store"
     store.mkdir()
+    if verify_key is not None:
+        from srec.export.signature import copy_verified  # noqa: PLC0415 (the package of the extra `sign`)
+
+        copy_verified(mar, store / "srec.mar", verify_key)
+        return store
     try:
         # Archives are replaced whole, never written in place, so a second name for the same file is a copy.
         (store / "srec.mar").hardlink_to(mar.resolve())

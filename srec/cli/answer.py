@@ -70,6 +70,12 @@ def serve(
     address: Annotated[
         str | None, typer.Option(envvar="SREC_ADDRESS", help="Address of predictions. [127.0.0.1]")
     ] = None,
+    verify_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SREC_VERIFY_KEY", help="Public key of `srec keygen`: serve only what it has signed."
+        ),
+    ] = None,
 ) -> None:
     """Start Redis (unless one is given) and TorchServe; serve until Ctrl-C, which stops everything."""
     from srec.export.archive import read_archive
@@ -87,6 +93,7 @@ def serve(
         port=port,
         workers=workers,
         address=address,
+        verify_key=verify_key,
         load_neighbours=load_neighbours,
         on_ready=_show_example,
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from srec.errors import DataError, HostError, InputError
+from srec.export.signature import make_keys, sign
 from srec.serve_config import client, ports, processes
 from srec.serve_config.service import NO_REDIS, serve
 
@@ -118,16 +120,38 @@ class TestServe:
 
 
 class TestServeRefuses:
-    def refuse(self, mar: Path, port: int, redis_url: str | None = None) -> None:
+    def refuse(
+        self, mar: Path, port: int, redis_url: str | None = None, verify_key: Path | None = None
+    ) -> None:
         def never(*arguments: object) -> None:
             raise AssertionError("nothing may start")
 
-        serve(mar, redis_url=redis_url, port=port, workers=1, load_neighbours=never, on_ready=never)
+        serve(
+            mar,
+            redis_url=redis_url,
+            port=port,
+            workers=1,
+            verify_key=verify_key,
+            load_neighbours=never,
+            on_ready=never,
+        )
 
     def test_a_damaged_archive(self, tmp_path: Path) -> None:
         (tmp_path / "srec.mar").write_bytes(b"PK but no more")
         with pytest.raises(DataError, match=r"srec\.mar is damaged"):
             self.refuse(tmp_path / "srec.mar", 8080)
+
+    def test_an_archive_without_the_keys_signature(self, echo_mar: Path, tmp_path: Path) -> None:
+        mar = tmp_path / "srec.mar"
+        shutil.copyfile(echo_mar, mar)
+        public = make_keys(tmp_path / "release.key")
+        (port,) = ports.free_ports([None])
+        with pytest.raises(DataError, match=r"srec\.mar\.sig cannot be read"):
+            self.refuse(mar, port, NO_REDIS, public)
+        make_keys(tmp_path / "other.key")
+        sign(mar, tmp_path / "other.key")
+        with pytest.raises(DataError, match="is not the signature of"):
+            self.refuse(mar, port, NO_REDIS, public)
 
     def test_a_port_in_use(self, echo_mar: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
