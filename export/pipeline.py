@@ -33,12 +33,20 @@ class ScoringModule(nn.Module):
         """Take a trained model in evaluation mode."""
         super().__init__()
         self.model = model
+        self.additive = model.additive
         # [D, V]: one session's scores are then read along the rows, about twice as fast as from [V, D].
         self.register_buffer("table", model.item_vectors().detach().T.contiguous())
 
     def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Raw logits, float32 [B, V]."""
         return self.model.encode(nodes, alias, edges, lengths, *rows) @ self.table
+
+    def shares(
+        self, items: Tensor, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor
+    ) -> Tensor:
+        """Split scores by clicks: items int64 [B, n] -> float32 [B, n, L]."""
+        vectors = self.table.T[items - 1]  # [B, n, D]
+        return vectors @ self.model.parts(nodes, alias, edges, lengths, *rows).transpose(1, 2)
 
 
 def served_module(model: SessionModel) -> nn.Module:

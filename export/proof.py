@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from srec.errors import DataError
-from srec.graph.inputs import model_inputs
+from srec.graph.inputs import ModelInputs, model_inputs
 from srec.graph.session import pad_clicks
 from srec.serving.golden import ANSWERED, bound_of, same_order
 from srec.serving.ranker import Scorer
@@ -27,7 +28,8 @@ def prove_equal(
         scores closer than the float32 bound.
 
     Raises:
-        DataError: a score differs by more than the bound, or a ranking by more than near ties.
+        DataError: a score or a click's share of one differs by more than the bound, or a ranking by more
+            than near ties.
     """
     largest, near_ties, compared = 0.0, 0, 0
     for batch in _batches(sessions, max_clicks):
@@ -44,9 +46,9 @@ def prove_equal(
                 f"exported and trained model differ by {difference:.3g} for {len(batch)} sessions of "
                 f"{inputs[1].shape[1]} clicks; at most {bound_of(expected):.3g} is float32 rounding"
             )
-        for row, left, right in zip(
-            expected, top_k(expected, ANSWERED), top_k(answered, ANSWERED), strict=True
-        ):
+        best = top_k(expected, ANSWERED)
+        _prove_shares(eager, exported, inputs, [left.items for left in best])
+        for row, left, right in zip(expected, best, top_k(answered, ANSWERED), strict=True):
             if not same_order(row, left.items, right.items):
                 raise DataError("exported and trained model rank a session differently beyond near ties")
             near_ties += not torch.equal(left.items, right.items)
@@ -57,6 +59,16 @@ def prove_equal(
         "largest_difference": largest,
         "rankings_with_near_ties_swapped": near_ties,
     }
+
+
+def _prove_shares(eager: Scorer, exported: Scorer, inputs: ModelInputs, items: Sequence[Tensor]) -> None:
+    """Compare how the scores of some items split by clicks, where both scorers tell."""
+    expected, answered = eager.shares(inputs, items), exported.shares(inputs, items)
+    if expected is None or answered is None:
+        return
+    for left, right in zip(expected, answered, strict=True):
+        if left.shape != right.shape or not float((left - right).abs().max()) <= bound_of(left):
+            raise DataError("exported and trained model split a score differently by clicks")
 
 
 def _batches(sessions: Sequence[list[int]], max_clicks: int) -> Iterator[list[list[int]]]:

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from srec.errors import DataError
 from srec.graph.inputs import ModelInputs
 from srec.io import new_file
-from srec.serving.ranker import DenseScorer
+from srec.serving.ranker import DenseScorer, ragged_shares
 
 FILE = "model.pt"
+SHARES = "shares"  # the module's second method, where its model is additive
 
 
 class TorchScriptScorer(DenseScorer):
@@ -32,6 +33,13 @@ class TorchScriptScorer(DenseScorer):
         scores: Tensor = self.module(*inputs)
         return scores
 
+    @torch.inference_mode()
+    def shares(self, inputs: ModelInputs, items: Sequence[Tensor]) -> list[Tensor] | None:
+        """Each click's share in the scores of some items; None where the module cannot tell."""
+        if not hasattr(self.module, SHARES):
+            return None
+        return ragged_shares(self.module.shares, inputs, items)
+
 
 class TorchScript:
     """The default backend."""
@@ -39,8 +47,12 @@ class TorchScript:
     def write(self, model: nn.Module, example: ModelInputs, folder: Path) -> dict[str, Any]:
         """Trace, freeze and save; the traced and frozen modules must score the example as the model does."""
         with _quiet(), torch.no_grad():
-            traced = torch.jit.trace(model, example, check_trace=False)  # type: ignore[no-untyped-call]
-            frozen = torch.jit.freeze(traced)
+            methods = {"forward": example}
+            if getattr(model, "additive", False):
+                methods[SHARES] = (example[0][:, :1], *example)
+            traced = torch.jit.trace_module(model, methods, check_trace=False)  # type: ignore[no-untyped-call]
+            # Both methods share their constants: the item table is in the file, and in memory, once.
+            frozen = torch.jit.freeze(traced, preserved_attrs=[name for name in methods if name == SHARES])
             # Through memory: saved to a path, the file would hold the temporary name, and its bytes change.
             content = io.BytesIO()
             torch.jit.save(frozen, content)

@@ -44,6 +44,8 @@ class SessionModel(nn.Module):
     Settings: ClassVar[type[ModelSettings]] = ModelSettings
     name: ClassVar[str]
     trained_by_gradient: ClassVar[bool] = True
+    additive: ClassVar[bool] = False
+    """Whether a session's vector is a sum over its clicks, whose terms ``parts`` gives."""
 
     hops: int = 0
     """How far the model looks into the global graph."""
@@ -64,6 +66,17 @@ class SessionModel(nn.Module):
     def item_vectors(self) -> Tensor:
         """The item table as scored, float32 [V, D]; row i is item i + 1."""
         raise TypeError(f"{type(self).__name__} defines neither item_vectors() nor forward()")
+
+    def parts(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
+        """What each click adds to the session vector, float32 [B, L, D]; the sum over L is ``encode``."""
+        raise TypeError(f"a session vector of {type(self).__name__} is no sum over clicks")
+
+    def shares(
+        self, items: Tensor, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor
+    ) -> Tensor:
+        """Split scores by clicks: items int64 [B, n] -> float32 [B, n, L]; the sum over L is the score."""
+        vectors = self.item_vectors()[items - 1]  # [B, n, D]
+        return vectors @ self.parts(nodes, alias, edges, lengths, *rows).transpose(1, 2)
 
     def fit(self, items: NDArray[np.int32], offsets: NDArray[np.int64]) -> None:
         """Count what there is to count in the training sequences.

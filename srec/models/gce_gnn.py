@@ -25,6 +25,7 @@ from srec.models.base import ItemFeatures, ModelSettings, SessionModel
 from srec.models.layers import at_clicks, click_mask, masked_mean, masked_softmax
 
 SLOPE = 0.2  # of the LeakyReLUs, as in the paper
+SHORTEST = 1e-12  # a vector is not scaled up from less, as in F.normalize
 
 
 class GceGnnSettings(ModelSettings):
@@ -102,12 +103,17 @@ class SessionAttention(nn.Module):
 
     def forward(self, h: Tensor, side: list[Tensor], mask: Tensor, lengths: Tensor) -> Tensor:
         """Vectors of the clicks [B, L, D], more of their features [B, L, *], mask [B, L] -> [B, D]."""
+        beta = self.weights(h, side, mask, lengths)
+        return (beta.unsqueeze(1) @ h).squeeze(1)
+
+    def weights(self, h: Tensor, side: list[Tensor], mask: Tensor, lengths: Tensor) -> Tensor:
+        """What each click counts, beta [B, L]; 0 behind the last click."""
         from_last = lengths.unsqueeze(1) - 1 - torch.arange(h.size(1), device=h.device)  # [B, L]
         positions = self.positions(from_last.clamp(min=0))  # [B, L, D]
         z = torch.tanh(self.w3(torch.cat([h, positions, *side], dim=-1)))  # [B, L, D]
         mean = self.w5(masked_mean(h, mask)).unsqueeze(1)  # [B, 1, D]
-        beta = (torch.sigmoid(self.w4(z) + mean) @ self.q2) * mask  # [B, L]
-        return (beta.unsqueeze(1) @ h).squeeze(1)
+        beta: Tensor = (torch.sigmoid(self.w4(z) + mean) @ self.q2) * mask  # [B, L]
+        return beta
 
 
 class GceGnn(SessionModel):
@@ -115,6 +121,7 @@ class GceGnn(SessionModel):
 
     name = "gce-gnn"
     Settings = GceGnnSettings
+    additive = True
 
     def __init__(self, settings: GceGnnSettings, features: ItemFeatures) -> None:
         """Build with random weights; ``InputError`` where the settings ask for metadata that is not there."""
@@ -134,6 +141,24 @@ class GceGnn(SessionModel):
 
     def encode(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Session vectors [B, D]; ``rows`` are neighbours and weights, a pair for each hop."""
+        session: Tensor = self.attention(*self._clicks(nodes, alias, edges, lengths, *rows), lengths)
+        if self.settings.scoring == "cosine":
+            session = self.settings.scale * F.normalize(session, dim=-1)
+        return session
+
+    def parts(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
+        """The terms beta_i h'_i of equation 16, [B, L, D]; with cosine scoring scaled as their sum is."""
+        h, side, mask = self._clicks(nodes, alias, edges, lengths, *rows)
+        parts = self.attention.weights(h, side, mask, lengths).unsqueeze(-1) * h  # [B, L, D]
+        if self.settings.scoring == "cosine":
+            length = parts.sum(1, keepdim=True).norm(dim=-1, keepdim=True)  # [B, 1, 1]
+            parts = parts * (self.settings.scale / length.clamp(min=SHORTEST))
+        return parts
+
+    def _clicks(
+        self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor
+    ) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Vectors h' of the clicks [B, L, D], their features for the attention [B, L, *], mask [B, L]."""
         drop = self.settings
         mask = click_mask(alias, lengths)  # [B, L]
         h = self.items(nodes)  # [B, N, D]
@@ -142,10 +167,7 @@ class GceGnn(SessionModel):
         summed = at_clicks(local + F.dropout(around, drop.dropout_global, self.training), alias)  # [B, L, D]
         clicked = nodes.gather(1, alias)  # [B, L]
         side = [table(clicked) for table in (self.tags, self.context) if table is not None]
-        session: Tensor = self.attention(summed, side, mask, lengths)
-        if drop.scoring == "cosine":
-            session = drop.scale * F.normalize(session, dim=-1)
-        return session
+        return summed, side, mask
 
     def item_vectors(self) -> Tensor:
         """The item table without padding, [V, D]; rows of length 1 with cosine scoring."""

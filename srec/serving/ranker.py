@@ -1,7 +1,7 @@
 """Sessions of items -> their best items: graph, neighbours, model, top-k; for evaluation and HTTP alike."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -28,6 +28,17 @@ class Scorer(Protocol):
     def best(self, inputs: ModelInputs, selections: Sequence[Selection], stages: Stages) -> list[TopK]:
         """Answer each session with its best items, exactly; laps of model and top-k go to ``stages``."""
 
+    def shares(self, inputs: ModelInputs, items: Sequence[Tensor]) -> list[Tensor] | None:
+        """Split the scores of some items by clicks; None where the model's scores are no sum over clicks.
+
+        Args:
+            inputs: a batch of sessions.
+            items: for each session the items to explain, int64 [n].
+
+        Returns:
+            for each session float32 [n, clicks]; the sum over the clicks is the item's score.
+        """
+
 
 class DenseScorer:
     """Base of scorers that find the best items by scoring all of them."""
@@ -46,6 +57,10 @@ class DenseScorer:
         stages.lap(TOP_K)
         return found
 
+    def shares(self, inputs: ModelInputs, items: Sequence[Tensor]) -> list[Tensor] | None:
+        """No scorer can split its scores unless it says so."""
+        return None
+
 
 class EagerScorer(DenseScorer):
     """Runs a model as it was trained."""
@@ -60,6 +75,23 @@ class EagerScorer(DenseScorer):
         """Raw logits, float32 [B, V]."""
         scores: Tensor = self.model(*inputs)
         return scores
+
+    @torch.inference_mode()
+    def shares(self, inputs: ModelInputs, items: Sequence[Tensor]) -> list[Tensor] | None:
+        """Split the scores, where the model is additive."""
+        if not getattr(self.model, "additive", False):
+            return None
+        return ragged_shares(cast(Callable[..., Tensor], self.model.shares), inputs, items)
+
+
+def ragged_shares(
+    shares: Callable[..., Tensor], inputs: ModelInputs, items: Sequence[Tensor]
+) -> list[Tensor]:
+    """Call a module's ``shares`` for a batch whose sessions ask for different numbers of items."""
+    padded = torch.nn.utils.rnn.pad_sequence(list(items), batch_first=True, padding_value=1)  # [B, n]
+    found = shares(padded, *inputs)  # [B, n, L]
+    lengths = inputs[3].tolist()
+    return [row[: len(one), :length] for row, one, length in zip(found, items, lengths, strict=True)]
 
 
 class Ranker:
@@ -81,14 +113,26 @@ class Ranker:
             selections: one a session.
         """
         self.stages.start()
-        clicks = pad_clicks(sessions, self.max_clicks)
-        inputs = model_inputs(clicks, self._fetch, self.scorer.hops)
+        inputs = self._inputs(sessions)
         self.stages.lap(GRAPH)
         return self.scorer.best(inputs, selections, self.stages)
 
     def rank_all(self, sessions: Sequence[Sequence[int]], k: int) -> list[TopK]:
         """Keep the k best of each session, nothing left out."""
         return self.rank(sessions, [Selection(k)] * len(sessions))
+
+    @torch.inference_mode()
+    def scores(self, sessions: Sequence[Sequence[int]]) -> Tensor:
+        """Raw logits of all items, float32 [B, V]."""
+        return self.scorer.scores(self._inputs(sessions))
+
+    @torch.inference_mode()
+    def shares(self, sessions: Sequence[Sequence[int]], items: Sequence[Tensor]) -> list[Tensor] | None:
+        """Split the scores of some items by the clicks that the model sees; see ``Scorer.shares``."""
+        return self.scorer.shares(self._inputs(sessions), items)
+
+    def _inputs(self, sessions: Sequence[Sequence[int]]) -> ModelInputs:
+        return model_inputs(pad_clicks(sessions, self.max_clicks), self._fetch, self.scorer.hops)
 
     def _fetch(self, items: NDArray[np.int32]) -> Rows:
         self.stages.lap(GRAPH)

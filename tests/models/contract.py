@@ -142,6 +142,26 @@ class ModelContract:
                 assert_near(traced(*inputs), eager)
                 assert_near(frozen(*inputs), eager)
 
+    def test_shares_of_the_clicks_sum_to_the_score(self, model: SessionModel) -> None:
+        """Split by clicks and summed again, alone or traced, at shapes other than the example's."""
+        sessions = random_sessions(9, 7)
+        items = torch.randint(1, ITEMS + 1, (7, 5), generator=torch.Generator().manual_seed(0))
+        inputs = inputs_of(model, sessions)
+        if not model.additive:
+            with pytest.raises(TypeError, match=r"no sum over clicks|defines neither"):
+                model.shares(items, *inputs)
+            return
+        example = inputs_of(model, [[1, 2, 1], [3]])
+        with torch.no_grad():
+            methods = {"shares": (items[:2, :1], *example)}
+            traced = torch.jit.trace_module(model, methods, check_trace=False)  # type: ignore[no-untyped-call]
+            shares = model.shares(items, *inputs)  # [B, n, L]
+            assert shares.shape == (7, 5, MAX_CLICKS)
+            assert_near(shares.sum(2), model(*inputs).gather(1, items - 1))
+            assert_near(traced.shares(items, *inputs), shares)
+        for row, session in zip(shares, sessions, strict=True):
+            assert (row[:, len(session) :] == 0).all()
+
     def test_scores_belong_to_the_caller(self, model: SessionModel) -> None:
         """Ranking writes -inf into them: traced or not, the next answer must not remember."""
         inputs = inputs_of(model, [[1, 2]])

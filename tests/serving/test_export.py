@@ -44,6 +44,24 @@ class BackendContract:
             torch.testing.assert_close(answered.scores, expected.scores)
             assert answered.items.tolist() == expected.items.tolist()
 
+    def test_splits_scores_by_clicks_as_trained(self, line: Line, tmp_path: Path) -> None:
+        """The shares of all clicks sum to the score."""
+        run = Run(line.run)
+        export_run(run, tmp_path / "artifact", self.name)
+        artifact = Artifact(tmp_path / "artifact")
+        model = run.model()
+        eager = Ranker(EagerScorer(model, model.hops), ArrayStore(run.graph()), 50)
+        sessions = [[3], [1, 2, 1, 5], list(range(1, 61))]
+        best = [ranking.items for ranking in eager.rank_all(sessions, 7)]
+        best[1] = best[1][:2]
+        expected, answered = eager.shares(sessions, best), artifact.ranker().shares(sessions, best)
+        assert expected is not None
+        assert answered is not None
+        for session, items, left, right in zip(sessions, best, expected, answered, strict=True):
+            assert right.shape == (len(items), min(len(session), 50))
+            torch.testing.assert_close(right, left)
+            torch.testing.assert_close(right.sum(1), eager.scores([session])[0][items - 1])
+
     def test_two_processes_write_the_same_artifact(self, line: Line, tmp_path: Path) -> None:
         for name in ("a", "b"):
             srec_ok("export", "--run", line.run, "--backend", self.name, "--out", tmp_path / name)
