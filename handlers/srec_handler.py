@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ import torch
 from srec.errors import RequestError
 from srec.serving.artifact import Artifact
 from srec.serving.contract import Request, error_body, parse_request
-from srec.serving.predictor import Predictor
+from srec.serving.metrics import Sink
+from srec.serving.observed import ObservedBatch
+from srec.serving.predictor import POPULAR, Predictor
+from srec.serving.telemetry import Telemetry, open_telemetry
+from srec.stores.settings import StoreSettings
 
 MAX_REQUEST_ID = 128
 
@@ -24,6 +29,7 @@ class SrecHandler:
     """Thin: parses, asks the predictor once for the whole batch, writes."""
 
     predictor: Predictor
+    telemetry: Telemetry
 
     def initialize(self, context: Any) -> None:
         """Load the archive's model, check it against its golden sessions, open the neighbour store."""
@@ -36,12 +42,24 @@ class SrecHandler:
         settings = (context.model_yaml_config or {}).get("srec", {}).get("redis", {})
         self.predictor = artifact.predictor(
             redis_url=os.environ.get("SREC_REDIS_URL"),
-            deadline_ms=settings.get("deadline_ms", 20),
+            store_settings=StoreSettings.read(settings, os.environ),
             version=context.manifest["model"]["modelVersion"],
+        )
+        ranker, info = self.predictor.ranker, self.predictor.info
+        self.telemetry = open_telemetry(
+            _metrics_sink(context.metrics),
+            info.version,
+            sources=(info.source, POPULAR),
+            take_stages=ranker.stages.take,
+            store=ranker.store,
         )
 
     def handle(self, rows: list[dict[str, Any]], context: Any) -> list[str]:
         """Answer every row with its own status; a malformed one never touches the others."""
+        with self.telemetry.batch(len(rows)) as observed:
+            return self._answer(rows, context, observed)
+
+    def _answer(self, rows: list[dict[str, Any]], context: Any, observed: ObservedBatch) -> list[str]:
         answers: list[str] = [""] * len(rows)
         requests: dict[int, Request] = {}
         for index, row in enumerate(rows):
@@ -51,9 +69,19 @@ class SrecHandler:
             except RequestError as error:
                 context.set_response_status(400, "Bad Request", index)
                 answers[index] = error_body(400, "InvalidRequest", str(error))
+                observed.refused(_request_id(context, index), 400, _header(context, index, "traceparent"))
         ids = [_request_id(context, index) for index in requests]
+        observed.parsed()
         for index, answer in zip(requests, self.predictor.answer(list(requests.values()), ids), strict=True):
             answers[index] = json.dumps(answer, ensure_ascii=False)
+            observed.answered(
+                answer["request_id"],
+                answer["source"],
+                requests[index].appids,
+                answer["unknown_appids"],
+                truncated=answer["truncated"],
+                traceparent=_header(context, index, "traceparent"),
+            )
         return answers
 
 
@@ -70,5 +98,38 @@ def _body(row: dict[str, Any]) -> object:
 
 def _request_id(context: Any, index: int) -> str:
     """The client's own id where TorchServe passes the header on, else the one TorchServe gave."""
-    headers = {name.lower(): value for name, value in context.get_all_request_header(index).items()}
-    return str(headers.get("x-request-id") or context.get_request_id(index))[:MAX_REQUEST_ID]
+    return str(_header(context, index, "x-request-id") or context.get_request_id(index))[:MAX_REQUEST_ID]
+
+
+def _header(context: Any, index: int, name: str) -> str | None:
+    """A header of the request, whose name may come in any case."""
+    for given, value in context.get_all_request_header(index).items():
+        if given.lower() == name:
+            return str(value)
+    return None
+
+
+def _metrics_sink(metrics: Any) -> Sink:
+    """TorchServe's metrics: lines of the worker's output, of which only our own are let through.
+
+    TorchServe would write a line of its own for every batch. What the server's metrics.yaml does not declare
+    (an older server with a newer archive) is named once and left out.
+    """
+    lines = logging.getLogger("ts.metrics.caching_metric")
+    lines.setLevel(logging.INFO)
+    lines.addFilter(_is_our_metric)
+    declared = {name: metric for kind in metrics.cache.values() for name, metric in kind.items()}
+    missing: set[str] = set()
+
+    def send(name: str, value: float, labels: Sequence[str]) -> None:
+        if name in declared:
+            declared[name].add_or_update(value, list(labels))
+        elif name not in missing:
+            missing.add(name)
+            logging.warning("metric %s is not sent: the server's metrics.yaml does not declare it", name)
+
+    return send
+
+
+def _is_our_metric(record: logging.LogRecord) -> bool:
+    return str(record.msg).startswith("[METRICS]srec_")

@@ -18,7 +18,6 @@ from typing import Final, Protocol
 
 from srec.serving.observed import ALL_STAGES, NO_SOURCE, ObservedBatch
 
-COUNTER, GAUGE = "counter", "gauge"
 FLUSH_SECONDS: Final = 1.0
 EDGES: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Upper bounds of the buckets, in seconds; the last bucket is without bound."""
@@ -56,6 +55,7 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     WORKER_SECONDS: ("version",),
 }
 HISTOGRAMS: Final = (STAGE_SECONDS, HANDLER_SECONDS)
+GAUGES: Final = (STORE_UP,)
 
 log = logging.getLogger(__name__)
 _CLASSES, _LENGTH_NAMES = tuple(LENGTHS), tuple(LENGTHS.values())
@@ -63,9 +63,9 @@ _LE = (*map(str, EDGES), "+Inf")
 
 
 class Sink(Protocol):
-    """Takes what is to be added to a counter, or the value of a gauge."""
+    """Takes what is to be added to a counter, or the value of a gauge (``GAUGES``)."""
 
-    def __call__(self, kind: str, name: str, value: float, labels: Sequence[str]) -> None:
+    def __call__(self, name: str, value: float, labels: Sequence[str]) -> None:
         """Send one value; ``labels`` as in ``LABELS``, after them ``le`` where the name is a bucket's."""
 
 
@@ -158,10 +158,10 @@ class Metrics:
             counts[WORKER_SECONDS, (self._version,)] = now - self._alive_since
             self._alive_since = now
             for series, value in itertools.chain(counts.items(), self._growth(), _as_counters(histograms)):
-                self._sink(COUNTER, series[0], value, series[1])
+                self._sink(series[0], value, series[1])
             for name, read in self._gauges:
                 if (value_now := read()) is not None:
-                    self._sink(GAUGE, name, value_now, ())
+                    self._sink(name, value_now, ())
 
     def _growth(self) -> Iterator[tuple[Series, float]]:
         for series, read in self._watched:
@@ -175,7 +175,7 @@ class Metrics:
         while not self._stop.wait(FLUSH_SECONDS):
             try:
                 self.flush()
-            except Exception:
+            except Exception:  # whatever happens here, requests are answered, and the next second counts
                 log.exception("the metrics of the last second were not sent")
 
 

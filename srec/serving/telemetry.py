@@ -1,16 +1,17 @@
 """Where the handler tells what it did: metrics always, request log and traces where asked for."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from srec.serving.metrics import STORE_FETCHES, STORE_UP, Metrics
+from srec.serving.metrics import STORE_FETCHES, STORE_UP, Metrics, Sink
 from srec.serving.observed import ObservedBatch
 from srec.serving.request_log import log as request_log
 from srec.serving.request_log import request_log_level, write_request_log
-from srec.serving.tracing import Tracer
-from srec.stores.fallback import StoreCounters
+from srec.serving.tracing import Tracer, tracer_from_environment
+from srec.stores.base import NeighbourStore
+from srec.stores.fallback import FallbackStore, StoreCounters
 
 FAILED: Final = 503  # what TorchServe answers to every request of a batch whose handler raised
 
@@ -56,6 +57,30 @@ class Telemetry:
             write_request_log(batch)
         if self._tracer is not None:
             self._tracer.trace(batch)
+
+
+def open_telemetry(
+    sink: Sink,
+    version: str,
+    sources: Sequence[str],
+    take_stages: Callable[[], Mapping[str, float]],
+    store: NeighbourStore,
+) -> Telemetry:
+    """What a worker starts with: everything the environment asks for, and metrics sent from now on.
+
+    Args:
+        sink: takes the metrics.
+        version: of the archive.
+        sources: what answers will name as their source.
+        take_stages: gives the seconds of the ranking stages since it was last called.
+        store: where neighbours come from; one with a fallback is watched.
+    """
+    metrics = Metrics(sink, version, sources)
+    if isinstance(store, FallbackStore):
+        watch_store(metrics, store.counters)
+    telemetry = Telemetry(metrics, take_stages, tracer_from_environment(version))
+    metrics.start()
+    return telemetry
 
 
 def watch_store(metrics: Metrics, counters: StoreCounters) -> None:

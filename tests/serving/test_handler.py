@@ -2,7 +2,9 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from srec.errors import DataError
 from srec.handlers.srec_handler import SrecHandler
 from srec.serving import ranker
+from srec.serving.metrics import Metrics
 from tests.conftest import Line
 
 
@@ -21,6 +24,7 @@ class FakeContext:
         self.system_properties = {"model_dir": str(model_dir)}
         self.model_yaml_config = {"srec": {"redis": {"deadline_ms": 20}}}
         self.manifest = {"model": {"modelVersion": "7.0"}}
+        self.metrics = SimpleNamespace(cache={})  # what metrics.yaml declares: here nothing is sent
         self.headers = headers or []
         self.status: dict[int, int] = {}
         self.content_types: dict[int, str] = {}
@@ -36,6 +40,14 @@ class FakeContext:
 
     def get_request_id(self, idx: int) -> str:
         return f"own-{idx}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_sending_in_the_background() -> Iterator[None]:
+    """Metrics reach a real server in tests/line."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Metrics, "start", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="module")

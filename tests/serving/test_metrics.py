@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srec.serving import metrics
-from srec.serving.metrics import COUNTER, EDGES, GAUGE, LABELS, Metrics, length_class
+from srec.serving.metrics import EDGES, GAUGES, LABELS, Metrics, length_class
 from srec.serving.observed import ALL_STAGES, ObservedBatch
 
 
@@ -20,11 +20,10 @@ class Page:
         self.lines = 0
         self.arrived = threading.Event()
 
-    def __call__(self, kind: str, name: str, value: float, labels: Sequence[str]) -> None:
-        assert kind in (COUNTER, GAUGE)
-        assert kind == GAUGE or value >= 0  # TorchServe refuses a counter that falls
+    def __call__(self, name: str, value: float, labels: Sequence[str]) -> None:
+        assert name in GAUGES or value >= 0  # TorchServe refuses a counter that falls
         series = name, tuple(labels)
-        self.values[series] = value + (self.values.get(series, 0) if kind == COUNTER else 0)
+        self.values[series] = value + (0 if name in GAUGES else self.values.get(series, 0))
         self.lines += 1
         self.arrived.set()
 
@@ -205,10 +204,10 @@ def test_a_sink_that_fails_once_does_not_end_the_sending(
     monkeypatch.setattr(metrics, "FLUSH_SECONDS", 0.01)
     page, failures = Page(), iter([OSError("no room")])
 
-    def sink(kind: str, name: str, value: float, labels: Sequence[str]) -> None:
+    def sink(name: str, value: float, labels: Sequence[str]) -> None:
         for failure in failures:
             raise failure
-        page(kind, name, value, labels)
+        page(name, value, labels)
 
     counted = Metrics(sink, "v1")
     counted.start()

@@ -14,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from srec.errors import InputError
 from srec.serving import request_log
-from srec.serving.metrics import Metrics
+from srec.serving.metrics import GAUGES, Metrics
 from srec.serving.observed import ObservedBatch
 from srec.serving.telemetry import Telemetry, watch_store
 from srec.serving.tracing import Tracer, tracer_from_environment
@@ -30,9 +30,9 @@ class Sums:
     def __init__(self) -> None:
         self.values: dict[tuple[str, tuple[str, ...]], float] = {}
 
-    def __call__(self, kind: str, name: str, value: float, labels: Sequence[str]) -> None:
+    def __call__(self, name: str, value: float, labels: Sequence[str]) -> None:
         series = name, tuple(labels)
-        self.values[series] = self.values.get(series, 0) + value if kind == "counter" else value
+        self.values[series] = value if name in GAUGES else self.values.get(series, 0) + value
 
 
 @pytest.fixture(autouse=True)
