@@ -12,7 +12,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 
 FROM base AS build
-# An index of CPU wheels of torch; without it pip takes what its own index has.
+# An index of CPU wheels of torch; without it pip takes what its own index has, which may bring CUDA along.
 ARG TORCH_INDEX=""
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -41,6 +41,16 @@ RUN test -e model_store/srec.mar || { \
    && srec train --data demo/data --preset tiny --out demo/run \
    && srec export --run demo/run --out demo/artifact \
    && srec archive --artifact demo/artifact --out model_store; }
+
+# `docker build --target loadtest`: puts a running service under load.
+FROM build AS loadtest
+RUN pip install --no-cache-dir --constraint constraints.txt '.[loadtest]'
+COPY --from=archive /build/model_store/srec.mar /srv/srec.mar
+RUN python3 -m zipfile --extract /srv/srec.mar /srv/artifact
+USER 10001
+WORKDIR /tmp
+ENV HOME=/tmp
+ENTRYPOINT ["srec", "loadtest", "--artifact", "/srv/artifact"]
 
 FROM build AS service
 # What nothing imports at run time: C++ headers, programs and tests of torch, every package's tests, pip.

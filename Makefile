@@ -6,7 +6,7 @@ SREC := $(BIN)/srec
 DEMO := demo
 
 .DELETE_ON_ERROR:
-.PHONY: help install serve demo test check clean
+.PHONY: help install serve demo release test check clean
 
 help:  ## Show this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,14 +43,23 @@ model_store/srec.mar: | .venv/installed
 	@test -e $(DEMO)/artifact/manifest.json || $(MAKE) --no-print-directory $(DEMO)/artifact/manifest.json
 	$(SREC) archive --artifact $(DEMO)/artifact --out model_store
 
+release: model_store/srec.mar .venv/shipping  ## The demo's archive built again, bill of materials, checksums: dist/; SIGN_KEY=FILE signs
+	rm -rf dist
+	$(SREC) export --run $(DEMO)/run --out dist/artifact
+	$(SREC) archive --artifact dist/artifact --out dist $(if $(SIGN_KEY),--sign $(SIGN_KEY))
+	cmp model_store/srec.mar dist/srec.mar  # unlike only when the first is of other code: make clean
+	mv dist/artifact/manifest.json dist/manifest.json && rm -r dist/artifact
+	$(BIN)/python deploy/sbom.py dist/srec.mar dist/srec.cdx.json
+	cd dist && sha256sum -- * > SHA256SUMS
+
 test: install .venv/shipping  ## Run every test; they start their own servers
 	$(BIN)/pytest
 
-check: install  ## Style, types and layers
+check: install .venv/shipping  ## Style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 clean:  ## Remove the demo, the archive and caches; the environment stays
-	rm -rf $(DEMO) model_store/*.mar .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(DEMO) dist model_store/*.mar .mypy_cache .ruff_cache .pytest_cache build *.egg-info
