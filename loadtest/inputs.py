@@ -1,4 +1,4 @@
-"""Sessions to send: SRec's random ones, two power laws, or a file; all of them repeatable."""
+"""Sessions to send: SRec's random ones, two power laws, a file, or prepared data; all of them repeatable."""
 
 import gzip
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,12 +66,25 @@ def click_by_click(sessions: Iterable[Session]) -> Iterator[Session]:
             yield session[:length]
 
 
+def prepared_sessions(folder: Path, count: int, max_length: int) -> Iterator[Session]:
+    """The last ``count`` training sessions of DATA, each its newest ``max_length`` clicks, as appids."""
+    # Reading DATA needs srec[train], and Locust's processes do without it.
+    from srec.data.dataset import Dataset  # noqa: PLC0415
+
+    dataset = Dataset(folder)
+    sequences, appid = dataset.sequences(), dataset.vocabulary.appid
+    for index in range(max(0, len(sequences) - count), len(sequences)):
+        yield [appid(item) for item in sequences[index][-max_length:]]
+
+
 def make_sessions(settings: InputSettings, appids: Sequence[int] = ()) -> list[Session]:
-    """The sessions that ``settings`` describe; ``appids`` is the catalogue, not needed for a file."""
+    """The sessions that ``settings`` describe; ``appids`` is the catalogue, not needed for a file or DATA."""
     if settings.kind == "file" and settings.sessions is not None:
         sessions = list(file_sessions(settings.sessions))
         if not sessions:
             raise InputError(f"{settings.sessions} holds no session: give one a line, appids between blanks")
+    elif settings.kind == "data" and settings.data is not None:
+        sessions = list(prepared_sessions(settings.data, settings.count, settings.max_length))
     elif settings.kind == "random":
         sessions = random_sessions(appids, settings.count, settings.seed)
     else:

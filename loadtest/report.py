@@ -51,9 +51,15 @@ class StepReport(_Report):
     name: str
     seconds: float
     offered_rate: float | None
+    """Requests/s due, on average; None in a closed loop."""
     requests: int
+    """Sent."""
+    unsent: int
+    """Due, but no user was free to send them before the step's backlog was dropped."""
     failures: int
+    """Of those sent, not answered right."""
     failure_share: float
+    """Failures and unsent ones, of all that were due."""
     faults: dict[str, int]
     rate: float
     """Right answers to the requests due in the step, per second of the step: inputs/s."""
@@ -61,12 +67,24 @@ class StepReport(_Report):
     response: Times | None
     client_cpu_share: float
     """CPU of the load processes, as a share of one core each."""
+    judged: bool
+    """Whether the thresholds hold for it; ``checks`` is empty where not."""
     checks: tuple[Check, ...]
 
     @property
     def passed(self) -> bool:
         """Whether every threshold holds."""
         return all(check.passed for check in self.checks)
+
+
+class Moment(_Report):
+    """One second of the measured steps, by the requests that were due in it."""
+
+    second: int
+    """Since the first measured step began."""
+    requests: int
+    failures: int
+    latency: Times | None
 
 
 class Machine(_Report):
@@ -80,7 +98,7 @@ class Machine(_Report):
 class LoadReport(_Report):
     """One load test: what was asked, where, with what, and what was seen."""
 
-    format: int = 1
+    format: int = 2
     settings: LoadSettings
     sessions: int
     sessions_sha256: str
@@ -88,6 +106,7 @@ class LoadReport(_Report):
     machine: Machine
     started: str
     steps: tuple[StepReport, ...]
+    timeline: tuple[Moment, ...]
     warnings: tuple[str, ...]
     passed: bool
 
@@ -104,6 +123,20 @@ def step_reports(samples: Sequence[Samples], settings: LoadSettings) -> tuple[St
     return tuple(reports)
 
 
+def timeline(samples: Sequence[Samples], settings: LoadSettings) -> tuple[Moment, ...]:
+    """The measured steps second by second; a last second that is not whole is left out."""
+    begin = sum(step.seconds for step in settings.steps if not step.measured)
+    seconds = int(sum(step.seconds for step in settings.steps if step.measured))
+    moments = []
+    for second in range(seconds):
+        within = [process.due_within(begin + second, begin + second + 1) for process in samples]
+        rows, requests = _right(within), sum(len(process.rows) for process in within)
+        moments.append(
+            Moment(second=second, requests=requests, failures=requests - len(rows), latency=_latency(rows))
+        )
+    return tuple(moments)
+
+
 def warnings_of(steps: Iterable[StepReport]) -> tuple[str, ...]:
     """What makes a step's figures say less than they seem to."""
     found = []
@@ -113,9 +146,10 @@ def warnings_of(steps: Iterable[StepReport]) -> tuple[str, ...]:
                 f"{step.name}: the load processes were {step.client_cpu_share:.0%} busy, so the client may "
                 "be the limit, not the server: use more processes, or confirm with wrk"
             )
-        if step.offered_rate and step.requests < 0.99 * step.offered_rate * step.seconds:
-            share = step.requests / (step.offered_rate * step.seconds)
-            found.append(f"{step.name}: only {share:.1%} of the offered requests could be sent in time")
+        due = step.requests + step.unsent
+        if step.unsent > 0.01 * due:
+            sent = step.requests / due
+            found.append(f"{step.name}: only {sent:.1%} of the offered requests could be sent in time")
     return tuple(found)
 
 
@@ -129,28 +163,43 @@ def machine() -> Machine:
 
 
 def _step_report(step: Step, samples: list[Samples], settings: LoadSettings) -> StepReport:
-    right = [process.rows[process.column("fault") == 0] for process in samples]
-    rows = np.concatenate(right) if right else np.empty((0, 5))
-    due, sent, response = rows[:, 0], rows[:, 1], rows[:, 2]
+    rows = _right(samples)
     requests = sum(len(process.rows) for process in samples)
+    unsent = max(0, step.arrivals - requests)
     failures = requests - len(rows)
-    share, rate = failures / max(1, requests), len(rows) / step.seconds
-    latency = _times(sent - due + response)
+    share, rate = (failures + unsent) / max(1, requests + unsent), len(rows) / step.seconds
+    latency = _latency(rows)
     busy = sum(float(np.ptp(process.column("cpu"))) for process in samples if len(process.rows))
     return StepReport(
         name=step.name,
         seconds=step.seconds,
-        offered_rate=step.rate,
+        offered_rate=step.mean_rate,
         requests=requests,
+        unsent=unsent,
         failures=failures,
         failure_share=share,
         faults=_faults(samples),
         rate=rate,
         latency=latency,
-        response=_times(response),
+        response=_times(rows[:, 2]),
         client_cpu_share=busy / step.seconds / settings.processes,
-        checks=_checks(settings.thresholds, latency, rate, share if requests else None),
+        judged=step.judged,
+        checks=_checks(settings.thresholds, latency, rate, share if requests else None)
+        if step.judged
+        else (),
     )
+
+
+def _right(samples: Sequence[Samples]) -> npt.NDArray[np.float64]:
+    """The rows of right answers, float64 [requests, 5]."""
+    right = [process.rows[process.column("fault") == 0] for process in samples]
+    return np.concatenate(right) if right else np.empty((0, 5))
+
+
+def _latency(rows: npt.NDArray[np.float64]) -> Times | None:
+    """From due to answered."""
+    due, sent, response = rows[:, 0], rows[:, 1], rows[:, 2]
+    return _times(sent - due + response)
 
 
 def _times(seconds: npt.NDArray[np.float64]) -> Times | None:
@@ -171,19 +220,21 @@ def _faults(samples: Iterable[Samples]) -> dict[str, int]:
 def _checks(
     thresholds: Thresholds, latency: Times | None, rate: float, share: float | None
 ) -> tuple[Check, ...]:
-    p90 = latency.p90_ms if latency else None
-    asked = (
-        ("max_p90_ms", thresholds.max_p90_ms, p90, p90 is not None and p90 <= (thresholds.max_p90_ms or 0)),
-        ("min_rate", thresholds.min_rate, rate, rate >= (thresholds.min_rate or 0)),
-        (
-            "max_failure_share",
-            thresholds.max_failure_share,
-            share,
-            share is not None and share <= (thresholds.max_failure_share or 0),
-        ),
-    )
+    values = {
+        "max_p50_ms": latency.p50_ms if latency else None,
+        "max_p90_ms": latency.p90_ms if latency else None,
+        "max_p99_ms": latency.p99_ms if latency else None,
+        "min_rate": rate,
+        "max_failure_share": share,
+    }
     return tuple(
-        Check(threshold=name, limit=limit, value=value, passed=passed)
-        for name, limit, value, passed in asked
+        Check(threshold=name, limit=limit, value=values[name], passed=_holds(name, limit, values[name]))
+        for name, limit in thresholds.model_dump().items()
         if limit is not None
     )
+
+
+def _holds(name: str, limit: float, value: float | None) -> bool:
+    if value is None:
+        return False
+    return value >= limit if name.startswith("min_") else value <= limit

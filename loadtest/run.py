@@ -11,7 +11,6 @@ import json
 import math
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +25,8 @@ import srec
 from srec.errors import HostError
 from srec.io import new_file, write_json
 from srec.loadtest.inputs import Session, make_sessions
-from srec.loadtest.report import LoadReport, machine, step_reports, warnings_of
+from srec.loadtest.page import html, plot
+from srec.loadtest.report import LoadReport, machine, step_reports, timeline, warnings_of
 from srec.loadtest.samples import Samples, read_samples
 from srec.loadtest.schedule import steps_to_text
 from srec.loadtest.settings import LoadSettings
@@ -59,9 +59,6 @@ def run_loadtest(
         folder = Path(name)
         digest = _write_sessions(folder / "sessions.txt", sessions)
         samples = _run_locust(settings, folder, progress)
-        if settings.html_file:
-            with new_file(settings.html_file) as temporary:
-                shutil.copyfile(folder / "locust.html", temporary)
     steps = step_reports(samples, settings)
     report = LoadReport(
         settings=settings,
@@ -71,12 +68,22 @@ def run_loadtest(
         machine=machine(),
         started=started,
         steps=steps,
+        timeline=timeline(samples, settings),
         warnings=warnings_of(steps),
         passed=all(step.passed for step in steps),
     )
+    _write(report)
+    return report
+
+
+def _write(report: LoadReport) -> None:
+    settings = report.settings
     if settings.json_file:
         write_json(settings.json_file, report.model_dump(mode="json"))
-    return report
+    for path, text in ((settings.html_file, html), (settings.plot_file, plot)):
+        if path:
+            with new_file(path) as temporary:
+                temporary.write_text(text(report))
 
 
 def _probe(settings: LoadSettings, clicks: Session) -> None:
@@ -132,7 +139,7 @@ def _run_locust(settings: LoadSettings, folder: Path, progress: Progress) -> lis
 def _locust(settings: LoadSettings, folder: Path, log: int) -> Iterator[subprocess.Popen[bytes]]:
     """Locust in a process group of its own, of which nothing is left afterwards."""
     process = subprocess.Popen(  # noqa: S603 - our own scenario, settings are validated
-        _command(settings, folder),
+        _command(settings),
         cwd=folder,  # away from any locust.conf
         env=_environment(settings, folder),
         stdin=subprocess.DEVNULL,
@@ -150,7 +157,7 @@ def _locust(settings: LoadSettings, folder: Path, log: int) -> Iterator[subproce
                 process.wait(timeout=5)
 
 
-def _command(settings: LoadSettings, folder: Path) -> list[str]:
+def _command(settings: LoadSettings) -> list[str]:
     total = math.ceil(sum(step.seconds for step in settings.steps))
     users = str(settings.users)
     options = ["--headless", "--only-summary", "--exit-code-on-error", "0", "--host", settings.url]
@@ -159,8 +166,6 @@ def _command(settings: LoadSettings, folder: Path) -> list[str]:
     options += ["--run-time", f"{total + 1}s", "--stop-timeout", f"{math.ceil(settings.timeout_seconds)}s"]
     if settings.processes > 1:
         options += ["--processes", str(settings.processes)]
-    if settings.html_file:
-        options += ["--html", str(folder / "locust.html")]
     return [sys.executable, "-m", "locust", "-f", str(SCENARIO), *options]
 
 

@@ -1,5 +1,6 @@
-"""When requests are due: steps of constant load, and the arrivals they make."""
+"""When requests are due: steps of load, and the arrivals they make."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,38 +9,93 @@ from srec.errors import InputError
 
 @dataclass(frozen=True)
 class Step:
-    """A stretch of time at one load; ``rate`` in requests/s, None: each user as fast as it gets answers."""
+    """A stretch of time at one load, or at one that rises or falls evenly.
+
+    Attributes:
+        seconds: how long it lasts.
+        rate: requests/s; None: each user as fast as it gets answers.
+        to: requests/s at its end, where that is another.
+        measured: whether it is reported; a warm-up is not.
+        judged: whether thresholds hold for it; the top of a spike is only looked at.
+        continues: what the step before leaves over is still owed, as by real visitors; else it is dropped,
+            so that one step's backlog is not charged to the next.
+        label: what it is of a longer shape.
+    """
 
     seconds: float
     rate: float | None
+    to: float | None = None
     measured: bool = True
+    judged: bool = True
+    continues: bool = False
+    label: str = ""
 
     @property
     def name(self) -> str:
         """How the step is called in progress and reports."""
         load = "as fast as answers come" if self.rate is None else f"{self.rate:g} requests/s"
-        return load if self.measured else f"warm-up, {load}"
+        if self.rate is not None and self.to is not None:
+            load = f"{self.rate:g} to {self.to:g} requests/s"
+        label = self.label if self.measured else "warm-up"
+        return f"{label}, {load}" if label else load
+
+    @property
+    def mean_rate(self) -> float | None:
+        """Requests/s offered on average."""
+        return None if self.rate is None else (self.rate + (self.rate if self.to is None else self.to)) / 2
+
+    @property
+    def arrivals(self) -> int:
+        """Requests that are due in it; 0 in a closed loop, where nothing is ever due."""
+        return 0 if self.mean_rate is None else math.ceil(self.mean_rate * self.seconds - 1e-6)
+
+    def due(self, number: int) -> float:
+        """When arrival ``number`` (from 0) is due, in seconds from the step's begin; inf after its last."""
+        if self.rate is None:
+            raise ValueError("a closed loop has no arrivals")
+        if self.to is None or self.to == self.rate:
+            return number / self.rate
+        # rate * t + growth * t^2 arrivals are due until t.
+        growth = (self.to - self.rate) / (2 * self.seconds)
+        squared = self.rate**2 + 4 * growth * number
+        return math.inf if squared < 0 else (math.sqrt(squared) - self.rate) / (2 * growth)
 
 
 def steps_to_text(steps: Sequence[Step]) -> str:
-    """``"5@max 30@1000"``: seconds at a rate, the form the Locust scenario reads."""
-    return " ".join(f"{step.seconds!r}@{'max' if step.rate is None else repr(step.rate)}" for step in steps)
+    """``"5@max 30@1000 +30@1000:2000"``: seconds at a rate (or from one to another); ``+`` continues.
+
+    The form that the Locust scenario reads.
+    """
+    return " ".join(map(_text, steps))
 
 
 def steps_from_text(text: str) -> tuple[Step, ...]:
-    """Read what ``steps_to_text`` writes; which steps are measured is not part of it."""
+    """Read what ``steps_to_text`` writes; what is measured, judged and how it is called is no part of it."""
     return tuple(_step(part) for part in text.split())
 
 
+def _text(step: Step) -> str:
+    load = "max" if step.rate is None else repr(step.rate)
+    return f"{'+' * step.continues}{step.seconds!r}@{load}" + ("" if step.to is None else f":{step.to!r}")
+
+
 def _step(part: str) -> Step:
-    seconds, _, rate = part.partition("@")
+    seconds, _, load = part.removeprefix("+").partition("@")
+    rate, _, to = load.partition(":")
     try:
-        step = Step(float(seconds), None if rate == "max" else float(rate))
+        step = Step(
+            float(seconds),
+            None if rate == "max" else float(rate),
+            float(to) if to else None,
+            continues=part.startswith("+"),
+        )
     except ValueError:
         step = Step(0, None)
-    if not 0 < step.seconds < float("inf") or (step.rate is not None and not 0 < step.rate < float("inf")):
+    numbers = (step.seconds, step.rate, step.to)
+    if (rate == "max" and to) or not all(0 < value < math.inf for value in numbers if value is not None):
         raise InputError(
-            f'load step "{part}" cannot be read: write SECONDS@RATE or SECONDS@max, like 30@1000'
+            f'load step "{part}" cannot be read: write SECONDS@RATE, SECONDS@RATE:RATE or SECONDS@max, '
+            "like 30@1000"
         )
     return step
 
@@ -47,8 +103,7 @@ def _step(part: str) -> Step:
 class Arrivals:
     """The moments at which one of ``workers`` processes owes a request, in seconds from the start.
 
-    Arrivals of a step are spread evenly and dealt out to the processes in turn. What a slow server leaves
-    over when a step ends is dropped, so that one step's backlog is not charged to the next.
+    Arrivals of a step are spread by its rate and dealt out to the processes in turn.
     """
 
     def __init__(self, steps: Sequence[Step], worker: int = 0, workers: int = 1) -> None:
@@ -62,13 +117,16 @@ class Arrivals:
         while self._steps:
             step = self._steps[0]
             end = self._begin + step.seconds
-            due = now if step.rate is None else self._due(step.rate)
-            if now < end and due < end:
+            due = now if step.rate is None else self._due(step)
+            if due < end and (now < end or self._is_owed_later()):
                 self._taken += 1
                 return max(due, self._begin)
             self._steps.pop(0)
             self._begin, self._taken = end, 0
         return None
 
-    def _due(self, rate: float) -> float:
-        return self._begin + (self._taken * self._workers + self._worker) / rate
+    def _due(self, step: Step) -> float:
+        return self._begin + step.due(self._taken * self._workers + self._worker)
+
+    def _is_owed_later(self) -> bool:
+        return len(self._steps) > 1 and self._steps[1].continues and self._steps[0].rate is not None

@@ -36,6 +36,7 @@ from srec.loadtest.report import step_reports, warnings_of
 from srec.loadtest.run import SCENARIO
 from srec.loadtest.samples import Recorder, Samples, read_samples
 from srec.loadtest.schedule import Arrivals, Step, steps_from_text, steps_to_text
+from tests.conftest import srec_ok
 
 CATALOGUE = list(range(10, 2010, 10))
 
@@ -115,6 +116,22 @@ def test_replay_sends_a_request_per_click() -> None:
     assert make_sessions(inputs, CATALOGUE) == list(click_by_click(random_sessions(CATALOGUE, 5, 0)))
 
 
+def test_prepared_sessions_are_replayed_as_appids(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("30 10 20\n40 30\n10 20 30 40\n20 10\n")
+    (tmp_path / "test.txt").write_text("10 30\n")
+    srec_ok(
+        "prepare", "--train-sessions", tmp_path / "train.txt", "--test-sessions", tmp_path / "test.txt",
+        "--out", tmp_path / "data",
+    )  # fmt: skip
+    values = {"kind": "data", "data": tmp_path / "data", "count": 2, "max_length": 3}
+    sessions = make_sessions(_settings(inputs=values).inputs)
+    written = [[30, 10, 20], [40, 30], [20, 30, 40], [20, 10]]
+    assert len(sessions) == 2
+    assert all(session in written for session in sessions)
+    replayed = make_sessions(_settings(inputs={**values, "click_by_click": True}).inputs)
+    assert replayed == list(click_by_click(sessions))
+
+
 def test_drawing_needs_a_catalogue() -> None:
     with pytest.raises(InputError, match="no appids to draw sessions from"):
         make_sessions(_settings().inputs)
@@ -153,9 +170,11 @@ def test_backlog_ends_with_its_step_and_a_closed_loop_with_the_clock() -> None:
     assert arrivals.take(3.0) is None
 
 
-@pytest.mark.parametrize("text", ["30", "30@fast", "0@10", "-1@max", "5@0", "nan@5", "5@inf"])
+@pytest.mark.parametrize(
+    "text", ["30", "30@fast", "0@10", "-1@max", "5@0", "nan@5", "5@inf", "5@1:0", "5@max:9", "+5@1:x"]
+)
 def test_unreadable_steps_say_how_to_write_them(text: str) -> None:
-    with pytest.raises(InputError, match="write SECONDS@RATE or SECONDS@max"):
+    with pytest.raises(InputError, match="write SECONDS@RATE, SECONDS@RATE:RATE or SECONDS@max"):
         steps_from_text(f"5@max {text}")
 
 
@@ -200,6 +219,7 @@ def test_fault_survives_bytes_that_are_no_json() -> None:
         ({"rates": [100, 0]}, "rates.1 is 0"),
         ({"url": "localhost:8080"}, "url is 'localhost:8080': a server's address is asked for"),
         ({"inputs": {"kind": "file"}}, 'inputs: kind "file" needs a sessions file'),
+        ({"inputs": {"kind": "data"}}, 'inputs: kind "data" needs a folder of prepared data'),
         ({"users": 2, "processes": 3}, "3 processes need at least as many users, not 2"),
     ],
 )
@@ -214,7 +234,9 @@ def test_presets_are_complete_and_can_be_changed_key_by_key() -> None:
     assert (etude.rates, etude.inputs.kind, etude.url) == ((1000,), "power-law", "http://127.0.0.1:1")
     srec = load_settings({"url": "http://127.0.0.1:1", "inputs": {"seed": 5}}, preset="srec")
     assert (srec.inputs.kind, srec.inputs.seed, srec.rates) == ("random", 5, ())
-    with pytest.raises(InputError, match=r'"etud" is unknown \(did you mean "etude"\?\): one of etude, srec'):
+    with pytest.raises(
+        InputError, match=r'"etud" is unknown \(did you mean "etude"\?\): one of etude, replay, srec'
+    ):
         load_settings({"url": "http://127.0.0.1:1"}, preset="etud")
 
 
@@ -356,6 +378,7 @@ def test_closed_loop_reports_in_every_form(
         settings = _settings(
             url=server.url, users=3, k=7, warmup_seconds=0.25, seconds=0.75, inputs={"count": 100, "seed": 4},
             json_file=tmp_path / "out" / "report.json", html_file=tmp_path / "out" / "report.html",
+            plot_file=tmp_path / "out" / "plot.svg",
         )  # fmt: skip
         report = run_loadtest(settings, lines.append, CATALOGUE)
     (step,) = report.steps
@@ -379,6 +402,7 @@ def test_closed_loop_reports_in_every_form(
     assert written == report.model_dump(mode="json")
     assert "a-key" not in json.dumps(written)
     assert "<html" in (tmp_path / "out" / "report.html").read_text()
+    assert (tmp_path / "out" / "plot.svg").read_text().startswith("<svg")
     assert "locust" not in sys.modules, "Locust's patches must never reach the caller"
 
 
@@ -397,6 +421,18 @@ def test_offered_rates_from_two_processes_find_wrong_answers(serve: Serve) -> No
     assert not slow.passed, "40 requests/s cannot reach 50"
     assert fast.passed == (fast.rate >= 50)
     assert not report.passed
+
+
+def test_a_ramp_is_reported_by_window(serve: Serve) -> None:
+    with serve() as server:
+        settings = _settings(
+            url=server.url, users=8, rates=(10, 50), shape="ramp", windows=2, seconds=1.5, warmup_seconds=0.5
+        )
+        report = run_loadtest(settings, appids=CATALOGUE)
+    assert [step.offered_rate for step in report.steps] == [20, 40]
+    assert [step.requests + step.unsent for step in report.steps] == [15, 30]
+    assert sum(step.requests for step in report.steps) > 0
+    assert sum(moment.requests for moment in report.timeline) <= 45
 
 
 def test_overload_shows_in_the_latency(serve: Serve) -> None:

@@ -1,16 +1,15 @@
-"""recommend, serve and loadtest."""
+"""recommend and serve."""
 
 import json as json_text
 import os
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srec.cli.console import note, out, print_json, save_json, table
+from srec.cli.console import note, out, print_json, table
 from srec.cli.ship import describe_load
-from srec.errors import InputError
 
 if TYPE_CHECKING:
     from srec.serve_config.service import ServiceInfo
@@ -22,7 +21,6 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(recommend)
     app.command()(serve)
-    app.command()(loadtest)
 
 
 def recommend(
@@ -81,7 +79,7 @@ def serve(
     from srec.export.archive import read_archive
     from srec.serve_config.service import serve as run_service
     from srec.serving.artifact import Artifact
-    from srec.stores.redis import load_graph
+    from srec.stores.load import load_graph
 
     def load_neighbours(archive: Path, url: str) -> None:
         with read_archive(archive) as folder:
@@ -115,90 +113,6 @@ def _show_example(info: "ServiceInfo") -> None:
         soft_wrap=True,
     )
     out.print(json_text.dumps(json_text.loads(answer.body), ensure_ascii=False), markup=False, soft_wrap=True)
-
-
-def loadtest(
-    url: Annotated[str, typer.Option(help="Address of the server, such as http://127.0.0.1:8080.")],
-    artifact: Annotated[
-        Path | None, typer.Option(help="Its catalogue gives the appids of drawn sessions.")
-    ] = None,
-    sessions: Annotated[Path | None, typer.Option(help="Send these sessions, one a line.")] = None,
-    preset: Annotated[str | None, typer.Option(help="srec or etude.")] = None,
-    inputs: Annotated[str | None, typer.Option(help="random, power-law or file.")] = None,
-    click_by_click: Annotated[
-        bool, typer.Option("--click-by-click", help="Replay sessions as they grew.")
-    ] = False,
-    users: Annotated[int | None, typer.Option(help="Requests under way at once.")] = None,
-    rate: Annotated[
-        list[float] | None, typer.Option(help="Requests/s offered, a step each; repeat. Unset: closed loop.")
-    ] = None,
-    seconds: Annotated[float | None, typer.Option(help="Length of a step.")] = None,
-    warmup_seconds: Annotated[float | None, typer.Option(help="Before the first step.")] = None,
-    processes: Annotated[int | None, typer.Option(help="Processes of Locust.")] = None,
-    k: Annotated[int | None, typer.Option(help="Games asked for.")] = None,
-    max_p90_ms: Annotated[float | None, typer.Option(help="Fail above this.")] = None,
-    min_rate: Annotated[float | None, typer.Option(help="Fail below this.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the drawn sessions.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write Locust's report there.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
-) -> None:
-    """Put a running server under load with Locust; exit code 1 when a threshold is missed."""
-    from srec.loadtest import load_settings, run_loadtest
-
-    kind = inputs or ("file" if sessions else None)
-    values = {
-        "url": url,
-        "k": k,
-        "users": users,
-        "rates": tuple(rate) if rate else None,
-        "seconds": seconds,
-        "warmup_seconds": warmup_seconds,
-        "processes": processes,
-        "html_file": html,
-        "inputs": _given(kind=kind, sessions=sessions, click_by_click=click_by_click or None, seed=seed),
-        "thresholds": _given(max_p90_ms=max_p90_ms, min_rate=min_rate),
-    }
-    settings = load_settings(_given(**values), preset)
-    report = run_loadtest(settings, note, _appids(artifact, settings.inputs.kind))
-    save_json(json_file, report.model_dump(mode="json"))
-    rows = [
-        [
-            step.name,
-            str(step.requests),
-            str(step.failures),
-            f"{step.rate:.1f}",
-            *(
-                (f"{step.latency.p50_ms:.1f}", f"{step.latency.p90_ms:.1f}", f"{step.latency.p99_ms:.1f}")
-                if step.latency
-                else ("-", "-", "-")
-            ),
-        ]
-        for step in report.steps
-    ]
-    table("load test", ["step", "requests", "failures", "inputs/s", "p50 ms", "p90 ms", "p99 ms"], rows)
-    for warning in report.warnings:
-        note(f"note: {warning}")
-    if not report.passed:
-        missed = [c for step in report.steps for c in step.checks if not c.passed]
-        note("missed: " + ", ".join(f"{c.threshold} {c.value} (limit {c.limit})" for c in missed))
-        raise typer.Exit(1)
-
-
-def _appids(artifact: Path | None, kind: str) -> list[int]:
-    from srec.serving.artifact import Artifact
-
-    if kind == "file":
-        return []
-    if artifact is None:
-        raise InputError(
-            "drawn sessions need the catalogue: name it with --artifact, or send --sessions FILE"
-        )
-    appids: list[int] = Artifact(artifact).catalogue.vocabulary.appids.tolist()
-    return appids
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _number(text: str) -> object:
