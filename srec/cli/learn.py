@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from srec.cli.console import note, notes, save_json, table
+from srec.cli.console import note, save_json, table
+from srec.cli.progress import bar
 from srec.errors import InputError
 
 
@@ -67,13 +67,13 @@ def evaluate(
 
     if split not in ("validation", "test"):
         raise InputError(f'--split {split}: there is no such split, take "validation" or "test"')
-    with _bar("ranking") as (bar, task):
+    with bar("ranking") as (progress, task):
         figures = evaluate_run(
             Run(run),
             split,
             data,
             exclude_clicked,
-            lambda done, total: bar.update(task, completed=done, total=total),
+            lambda done, total: progress.update(task, completed=done, total=total),
         )
     save_json(json_file, figures)
     names = list(figures["intervals_95"])
@@ -91,38 +91,16 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-class _bar:  # noqa: N801
-    """A progress bar on stderr."""
-
-    def __init__(self, what: str) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=notes,
-            transient=True,
-        )
-        self.what = what
-
-    def __enter__(self) -> tuple[Progress, TaskID]:
-        self.progress.start()
-        return self.progress, self.progress.add_task(self.what, total=None)
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-
 class _TrainingProgress:
     """Shows steps as a bar with an estimate, and a line for every finished epoch."""
 
     def __enter__(self) -> "_TrainingProgress":
-        self._drawn = _bar("training")
+        self._drawn = bar("training")
         self._bar, self._task = self._drawn.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._drawn.__exit__()
+        self._drawn.__exit__(None, None, None)
 
     def phase(self, name: str) -> None:
         note(

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srec.cli.console import note, print_json
+from srec.cli.progress import bar
 
 if TYPE_CHECKING:
-    from srec.stores.redis import LoadReport
+    from srec.stores.load import LoadReport
 
 
 def describe_load(report: "LoadReport") -> str:
     """What loading the neighbours did, in a line."""
     if report.already_there:
         return f"{report.server} already holds graph {report.digest[:12]}: {report.rows:,} rows"
-    return f"loaded graph {report.digest[:12]} into {report.server}: {report.rows:,} rows"
+    there = report.rows - report.written
+    before = f", {there:,} of them were there" if there else ""
+    return f"loaded graph {report.digest[:12]} into {report.server}: {report.rows:,} rows{before}"
 
 
 def register(app: typer.Typer) -> None:
@@ -76,16 +79,27 @@ def keygen(
 
 def load_neighbours(
     artifact: Annotated[Path, typer.Option(help="Folder that `srec export` wrote.")],
-    redis: Annotated[str, typer.Option(envvar="SREC_REDIS_URL", help="redis://host:port/db")],
+    redis: Annotated[
+        str, typer.Option(envvar="SREC_REDIS_URL", help="redis://host:port/db, or as in docs/settings.md.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Load the artifact's global graph into Redis; other graphs stay untouched."""
+    """Load the artifact's global graph into Redis; other graphs stay untouched.
+
+    A second load only renews the expiry; an interrupted one goes on where it ended when started again.
+    """
     from dataclasses import asdict
 
     from srec.serving.artifact import Artifact
-    from srec.stores.redis import load_graph
+    from srec.stores.load import load_graph
 
-    report = load_graph(redis, Artifact(artifact).graph)
+    graph = Artifact(artifact).graph
+    with bar("loading neighbours") as (progress, task):
+        report = load_graph(
+            redis,
+            graph,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
     if json:
         print_json(asdict(report))
     else:

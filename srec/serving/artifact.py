@@ -13,6 +13,7 @@ from srec.serving.golden import replay
 from srec.serving.predictor import Catalogue, ModelInfo, Predictor
 from srec.serving.ranker import Ranker, Scorer
 from srec.stores import open_store
+from srec.stores.settings import StoreSettings
 
 CATALOGUE, GRAPH, GOLDEN = "catalogue.json", "graph.safetensors", "golden.json"
 SHORT = 12  # characters of a digest that name a version
@@ -50,17 +51,20 @@ class Artifact:
         """The model, loaded by the backend that wrote it."""
         return backend(self.manifest["backend"]).load(self.folder, self.manifest)
 
-    def ranker(self, redis_url: str | None = None, deadline_ms: float = 20) -> Ranker:
+    def ranker(self, redis_url: str | None = None, store_settings: StoreSettings | None = None) -> Ranker:
         """The ranking path over Redis, or over the artifact's own graph where no URL is given."""
-        store = open_store(redis_url, self.graph, deadline_ms)
+        store = open_store(redis_url, self.graph, store_settings)
         return Ranker(self.scorer, store, self.manifest["max_clicks"])
 
     def predictor(
-        self, redis_url: str | None = None, deadline_ms: float = 20, version: str | None = None
+        self,
+        redis_url: str | None = None,
+        store_settings: StoreSettings | None = None,
+        version: str | None = None,
     ) -> Predictor:
         """The whole path from request to answer."""
         info = ModelInfo.of(self.manifest["model"], version or self.version, self.graph)
-        return Predictor(self.ranker(redis_url, deadline_ms), self.catalogue, info)
+        return Predictor(self.ranker(redis_url, store_settings), self.catalogue, info)
 
     def self_test(self) -> int:
         """Replay the golden sessions on the artifact's own graph; ``DataError`` on any difference."""

@@ -7,20 +7,32 @@ from srec.errors import InputError, nearest
 from srec.graph.neighbours import GlobalGraph
 from srec.stores.array import ArrayStore
 from srec.stores.base import NeighbourStore
+from srec.stores.breaker import Breaker
+from srec.stores.cached import CachedStore
+from srec.stores.counters import StoreCounters
 from srec.stores.fallback import FallbackStore
+from srec.stores.guarded import GuardedStore
+from srec.stores.settings import StoreSettings
 
-Factory = Callable[[str, GlobalGraph, float], NeighbourStore]
+Factory = Callable[[str, GlobalGraph, StoreSettings], NeighbourStore]
 
 
-def _array(_url: str, graph: GlobalGraph, _deadline_ms: float) -> NeighbourStore:
+def _array(_url: str, graph: GlobalGraph, _settings: StoreSettings) -> NeighbourStore:
     return ArrayStore(graph)
 
 
-def _redis(url: str, graph: GlobalGraph, deadline_ms: float) -> NeighbourStore:
+def _redis(url: str, graph: GlobalGraph, settings: StoreSettings) -> NeighbourStore:
+    """Cache -> breaker -> deadline -> Redis, and the model's own copy for all that they do not deliver."""
     from srec.stores.redis import RedisStore  # noqa: PLC0415  a worker without Redis does not import redis-py
 
-    primary = RedisStore(url, graph.digest, graph.n_items, graph.size, deadline_ms)
-    return FallbackStore(primary, ArrayStore(graph))
+    counters = StoreCounters()
+    redis = RedisStore(url, graph.digest, graph.n_items, graph.size, settings.deadline_ms)
+    guarded = GuardedStore(redis, Breaker(settings.pause_s, settings.longest_pause_s), counters)
+    most_bytes = int(settings.cache_mb * 1e6)
+    cached = CachedStore(
+        guarded, graph.n_items, graph.size, most_bytes, counters, check_seconds=settings.check_s
+    )
+    return FallbackStore(cached, ArrayStore(graph), counters)
 
 
 STORES: dict[str, Factory] = {
@@ -28,10 +40,16 @@ STORES: dict[str, Factory] = {
     "redis": _redis,
     "rediss": _redis,
     "unix": _redis,
+    "redis+sentinel": _redis,
+    "rediss+sentinel": _redis,
+    "redis+cluster": _redis,
+    "rediss+cluster": _redis,
 }
 
 
-def open_store(kind_or_url: str | None, graph: GlobalGraph, deadline_ms: float = 20) -> NeighbourStore:
+def open_store(
+    kind_or_url: str | None, graph: GlobalGraph, settings: StoreSettings | None = None
+) -> NeighbourStore:
     """Return the store that a kind or a URL names; none named is the graph in memory.
 
     A store over a network falls back to ``graph`` whenever it does not deliver, and is not contacted before
@@ -40,13 +58,11 @@ def open_store(kind_or_url: str | None, graph: GlobalGraph, deadline_ms: float =
     Args:
         kind_or_url: ``array``, or a URL whose scheme is in ``STORES``; None is ``array``.
         graph: the graph that the model was exported with.
-        deadline_ms: milliseconds that a store over a network may take for a fetch.
+        settings: of a store over a network.
 
     Raises:
-        InputError: no such store, an unusable URL, or a deadline that is not positive.
+        InputError: no such store, or an unusable URL.
     """
-    if not deadline_ms > 0:
-        raise InputError(f"the deadline of a neighbour store is {deadline_ms} ms: it must be above 0")
     url = kind_or_url or "array"
     known = ", ".join(STORES)
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=://|$)", url)
@@ -55,4 +71,4 @@ def open_store(kind_or_url: str | None, graph: GlobalGraph, deadline_ms: float =
     name = scheme[0]
     if name not in STORES:
         raise InputError(f'neighbour store "{name}" is not known{nearest(name, STORES)}: use one of {known}')
-    return STORES[name](url, graph, deadline_ms)
+    return STORES[name](url, graph, settings or StoreSettings())

@@ -1,8 +1,15 @@
 """How a global graph lies in Redis, in one place; ``tests/stores/golden_record.json`` pins it.
 
-A graph is one hash. Its key carries the graph's digest, so no model ever reads another graph's rows; the
-braces keep the key and its temporary siblings on one node of a cluster. A field is an item, int32; its value
-is that item's row: K neighbours int32, then their K weights float32. All numbers are little-endian.
+A graph's rows are the fields of one hash; on a cluster of 16, so that they spread over its nodes. A field is
+an item, int32; its value is that item's row: K neighbours int32, then their K weights float32. All numbers
+are little-endian. A mark, written last, says that all rows are there.
+
+Every key carries the graph's digest, so no model ever reads another graph's rows. Braces keep the keys of one
+shard on one node.
+
+One HMGET a batch was the fastest of what was measured with 42,429 rows of 96 bytes on a Unix socket (1 row /
+100 rows, in us): HMGET 50 / 326, MGET of a key a row 48 / 322, pipelined GETRANGE of one string 54 / 1,403,
+MGET of blocks of 16 rows 70 / 564. A key a row is no faster, cannot expire as one, and needs as much memory.
 """
 
 from collections.abc import Sequence
@@ -14,9 +21,14 @@ from numpy.typing import NDArray
 Records = np.ndarray[Any, np.dtype[np.void]]
 
 
-def graph_key(digest: str) -> str:
-    """Key of the hash that holds the graph with this digest."""
+def mark_key(digest: str) -> str:
+    """Key that is there when every row of the graph with this digest is; its value is their number."""
     return f"srec:graph:{{{digest}}}"
+
+
+def rows_key(digest: str, shard: int = 0) -> str:
+    """Key of the hash that holds the rows of a shard: of n shards, item i lies in shard i modulo n."""
+    return f"srec:graph:{{{digest}:{shard}}}:rows"
 
 
 def record_type(size: int) -> np.dtype[np.void]:
@@ -45,12 +57,14 @@ def unpack(items: NDArray[np.int32], values: Sequence[bytes | None], size: int, 
             text names the item.
     """
     length = record_type(size).itemsize
-    for item, value in zip(items, values, strict=True):
-        if value is None:
-            raise ValueError(f"the row of item {item} is missing")
-        if len(value) != length:
-            raise ValueError(f"the row of item {item} has {len(value)} bytes instead of {length}")
-    records = np.frombuffer(b"".join(values), record_type(size))  # type: ignore[arg-type]  # no None is left
+    present = [value for value in values if value is not None]
+    if len(present) < len(values):
+        raise ValueError(f"the row of item {items[values.index(None)]} is missing")
+    lengths = list(map(len, present))
+    if lengths.count(length) < len(lengths):
+        item, wrong = next(pair for pair in zip(items, lengths, strict=True) if pair[1] != length)
+        raise ValueError(f"the row of item {item} has {wrong} bytes instead of {length}")
+    records = np.frombuffer(b"".join(present), record_type(size))
     sound = (
         (records["neighbours"] >= 0) & (records["neighbours"] <= n_items) & np.isfinite(records["weights"])
     )

@@ -1,6 +1,8 @@
-"""load_graph: whole or absent for readers, free when repeated, clear when Redis refuses."""
+"""load_graph: whole or absent for readers, resumed when interrupted, free when repeated, clear on refusal."""
 
 import re
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,9 +12,10 @@ import redis
 
 from srec.errors import HostError, InputError, StoreError
 from srec.graph.neighbours import GlobalGraph
-from srec.stores import redis as redis_store
-from srec.stores.record import graph_key
-from srec.stores.redis import RedisStore, load_graph
+from srec.stores import load
+from srec.stores.load import UNFINISHED_TTL_SECONDS, load_graph
+from srec.stores.record import fields, mark_key, rows_key
+from srec.stores.redis import RedisStore
 from tests.stores.conftest import AMPLE_MS, PATIENCE, Server
 from tests.stores.contract import assert_rows
 
@@ -20,31 +23,48 @@ from tests.stores.contract import assert_rows
 @pytest.fixture(autouse=True)
 def many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test graph's 50 rows take five steps."""
-    monkeypatch.setattr(redis_store, "ROWS_PER_STEP", 11)
+    monkeypatch.setattr(load, "ROWS_PER_STEP", 11)
+
+
+def keys(graph: GlobalGraph) -> set[bytes]:
+    """Keys of a whole graph, on one server."""
+    return {mark_key(graph.digest).encode(), rows_key(graph.digest).encode()}
+
+
+def writes(client: redis.Redis) -> int:
+    return int(client.info("commandstats").get("cmdstat_hset", {"calls": 0})["calls"])
 
 
 def test_reports_progress_and_the_second_load_writes_nothing(graph: GlobalGraph, server: Server) -> None:
     seen: list[tuple[int, int]] = []
     first = load_graph(server.url, graph, 1000, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(11, 50), (22, 50), (33, 50), (44, 50), (50, 50)]
-    assert (first.digest, first.rows, first.already_there) == (graph.digest, 50, False)
+    assert (first.digest, first.rows, first.written, first.already_there) == (graph.digest, 50, 50, False)
     with server.client() as client:
-        assert client.keys() == [graph_key(graph.digest).encode()]
-        assert 900 < int(client.ttl(graph_key(graph.digest))) <= 1000
-        written = client.info("commandstats")["cmdstat_hset"]["calls"]
+        assert set(client.keys()) == keys(graph)
+        assert all(900 < int(client.ttl(key)) <= 1000 for key in keys(graph))
+        before = writes(client)
         again = load_graph(server.url, graph, 5000)
-        assert again.already_there
-        assert client.info("commandstats")["cmdstat_hset"]["calls"] == written
-        assert 4900 < int(client.ttl(graph_key(graph.digest))) <= 5000
+        assert (again.already_there, again.written) == (True, 0)
+        assert writes(client) == before
+        assert all(4900 < int(client.ttl(key)) <= 5000 for key in keys(graph))
 
 
-def test_an_incomplete_graph_is_replaced(graph: GlobalGraph, server: Server) -> None:
+@pytest.mark.parametrize("damage", ["lost", "wrong", "short"])
+def test_a_damaged_graph_is_repaired_and_no_more_is_written(
+    graph: GlobalGraph, server: Server, damage: str
+) -> None:
     load_graph(server.url, graph)
+    key, field = rows_key(graph.digest), fields(np.array([17], np.int32))[0]
     with server.client() as client:
-        client.hdel(graph_key(graph.digest), b"\x01\0\0\0")
-    assert not load_graph(server.url, graph).already_there
-    with server.client() as client:
-        assert client.hlen(graph_key(graph.digest)) == 50
+        row = client.hget(key, field)
+        assert row is not None
+        other = {"wrong": bytes(byte ^ 1 for byte in row), "short": row[:-1]}
+        client.hset(key, field, other[damage]) if damage in other else client.hdel(key, field)
+        report = load_graph(server.url, graph)
+        assert (report.already_there, report.written) == (False, 1)
+        assert client.hget(key, field) == row
+        assert int(client.ttl(key)) > UNFINISHED_TTL_SECONDS, "readers see it: it expires no sooner"
 
 
 def test_graphs_stand_side_by_side(graph: GlobalGraph, other_graph: GlobalGraph, server: Server) -> None:
@@ -56,19 +76,39 @@ def test_graphs_stand_side_by_side(graph: GlobalGraph, other_graph: GlobalGraph,
         store.close()
 
 
-def test_an_interrupted_load_shows_nothing_and_leaves_nothing(graph: GlobalGraph, server: Server) -> None:
+def test_an_interrupted_load_shows_nothing_and_the_next_goes_on_where_it_ended(
+    graph: GlobalGraph, server: Server
+) -> None:
     def interrupt(done: int, total: int) -> None:
         with server.client() as client:
-            (loading,) = client.keys()
-            assert loading != graph_key(graph.digest).encode()
-            assert 0 < int(client.ttl(loading)) <= 600, "a killed load must not stay for ever"
+            assert client.keys() == [rows_key(graph.digest).encode()]
+            ttl = int(client.ttl(rows_key(graph.digest)))
+            assert 0 < ttl <= UNFINISHED_TTL_SECONDS, "a killed load must not stay for ever"
         if done > 20:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         load_graph(server.url, graph, progress=interrupt)
-    with server.client() as client:
-        assert client.keys() == []
+    store = RedisStore(server.url, graph.digest, graph.n_items, graph.size, AMPLE_MS)
+    with pytest.raises(StoreError, match="does not hold graph"):
+        store.fetch(np.array([1, 2], np.int32))
+    report = load_graph(server.url, graph)
+    assert (report.already_there, report.rows, report.written) == (False, 50, 28)
+    assert_rows(store, graph, np.arange(51, dtype=np.int32))
+    store.close()
+
+
+def test_a_killed_load_is_resumed(graph: GlobalGraph, server: Server) -> None:
+    """A process that ends at once, as by SIGKILL, cleans nothing up."""
+    code = f"""
+import os
+import tests.stores.conftest as parts
+from srec.stores import load
+load.ROWS_PER_STEP = 11
+load.load_graph({server.url!r}, parts.random_graph(1), progress=lambda done, _: done < 40 or os._exit(9))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=PATIENCE).returncode == 9
+    assert load_graph(server.url, graph).written == 6
 
 
 def test_rows_lost_half_way_are_noticed(graph: GlobalGraph, server: Server) -> None:
@@ -80,7 +120,8 @@ def test_rows_lost_half_way_are_noticed(graph: GlobalGraph, server: Server) -> N
     with pytest.raises(HostError, match="lost rows while the graph was loaded: load it again"):
         load_graph(server.url, graph, progress=flush)
     with server.client() as client:
-        assert client.keys() == []
+        assert client.keys() == [rows_key(graph.digest).encode()], "no mark: readers do not see it"
+    assert load_graph(server.url, graph).written == 22
 
 
 def test_loads_at_the_same_time_and_readers_never_meet(graph: GlobalGraph, server: Server) -> None:
@@ -114,7 +155,7 @@ def test_loads_at_the_same_time_and_readers_never_meet(graph: GlobalGraph, serve
             over.set()
         assert all("does not hold" in error for error in reader.result())
     with server.client() as client:
-        assert client.keys() == [graph_key(graph.digest).encode()]
+        assert set(client.keys()) == keys(graph)
 
 
 def test_refusals_say_what_to_do_and_leave_what_was_there(
@@ -132,7 +173,7 @@ def test_refusals_say_what_to_do_and_leave_what_was_there(
         client.replicaof("127.0.0.1", "1")
         _refused(own_server.url, graph, "is a read-only replica")
         client.replicaof("NO", "ONE")
-        assert client.keys() == [graph_key(other_graph.digest).encode()]
+        assert set(client.keys()) == keys(other_graph)
     own_server.stop()
     _refused(own_server.url, graph, f"Redis at {path} cannot be reached")
 

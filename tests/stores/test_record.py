@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from srec.stores.record import fields, graph_key, pack, unpack
+from srec.stores.record import fields, mark_key, pack, rows_key, unpack
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_record.json").read_text())
 ITEMS = np.array([GOLDEN["item"]], np.int32)
@@ -19,7 +19,8 @@ RECORD = bytes.fromhex(GOLDEN["record"])
 def test_the_format_is_that_of_the_golden_file() -> None:
     neighbours = np.array([GOLDEN["neighbours"]], np.int32)
     weights = np.array([GOLDEN["weights"]], np.float32)
-    assert graph_key(GOLDEN["digest"]) == GOLDEN["key"]
+    assert mark_key(GOLDEN["digest"]) == GOLDEN["mark"]
+    assert rows_key(GOLDEN["digest"], GOLDEN["shard"]) == GOLDEN["rows"]
     assert fields(ITEMS) == [bytes.fromhex(GOLDEN["field"])]
     assert pack(neighbours, weights) == [RECORD]
     records = unpack(ITEMS, [RECORD], size=3, n_items=400)

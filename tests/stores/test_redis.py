@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from srec.errors import InputError, StoreError
 from srec.graph.neighbours import GlobalGraph
 from srec.stores.array import ArrayStore
-from srec.stores.record import fields, graph_key
-from srec.stores.redis import TTL_SECONDS, RedisStore, load_graph
+from srec.stores.load import load_graph
+from srec.stores.record import fields, mark_key, rows_key
+from srec.stores.redis import TTL_SECONDS, RedisStore
+from srec.stores.redis_client import RedisClient
 from tests.stores.conftest import AMPLE_MS, PATIENCE, Clock, Server, random_graph
 from tests.stores.contract import StoreContract, assert_rows
 
@@ -92,6 +94,45 @@ def test_never_reads_another_graphs_rows(
         open_store(server.url).fetch(ITEMS)
 
 
+def test_rows_without_the_mark_do_not_count(
+    graph: GlobalGraph, server: Server, open_store: OpenStore
+) -> None:
+    load_graph(server.url, graph)
+    store = open_store(server.url)
+    with server.client() as client:
+        client.delete(mark_key(graph.digest))
+        with pytest.raises(StoreError, match="does not hold graph"):
+            store.fetch(ITEMS)
+        load_graph(server.url, graph)
+        assert_rows(store, graph, ITEMS)
+
+
+def test_after_a_failure_the_mark_is_looked_for_again(
+    graph: GlobalGraph, server: Server, open_store: OpenStore
+) -> None:
+    """A server restarted empty and half loaded again: what it has is not the whole graph."""
+    load_graph(server.url, graph)
+    store = open_store(server.url)
+    store.fetch(ITEMS)
+    with server.client() as client:
+        row = client.hget(rows_key(graph.digest), fields(ITEMS[:1])[0])
+        client.flushall()
+        with pytest.raises(StoreError, match="does not hold graph"):
+            store.fetch(ITEMS)
+        client.hset(rows_key(graph.digest), fields(ITEMS[:1])[0], row)
+        with pytest.raises(StoreError, match="does not hold graph"):
+            store.fetch(ITEMS[:1])
+
+
+def test_whatever_redis_py_stumbles_over_is_a_store_error(
+    graph: GlobalGraph, server: Server, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(server.url)
+    monkeypatch.setattr(RedisClient, "ask", lambda *_: 1 / 0)
+    with pytest.raises(StoreError, match=r"cannot be read \(ZeroDivisionError in redis-py\)"):
+        store.fetch(ITEMS)
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [(None, "the row of item 3 is missing"), (b"short", "the row of item 3 has 5 bytes instead of 32")],
@@ -100,7 +141,7 @@ def test_a_missing_or_broken_row_is_named(
     graph: GlobalGraph, server: Server, open_store: OpenStore, value: bytes | None, why: str
 ) -> None:
     load_graph(server.url, graph)
-    key, field = graph_key(graph.digest), fields(np.array([3], np.int32))[0]
+    key, field = rows_key(graph.digest), fields(np.array([3], np.int32))[0]
     with server.client() as client:
         client.hdel(key, field) if value is None else client.hset(key, field, value)
     with pytest.raises(StoreError, match=why):
@@ -109,7 +150,7 @@ def test_a_missing_or_broken_row_is_named(
 
 def test_a_key_that_is_no_hash_is_refused(graph: GlobalGraph, server: Server, open_store: OpenStore) -> None:
     with server.client() as client:
-        client.set(graph_key(graph.digest), "x")
+        client.set(rows_key(graph.digest), "x")
     with pytest.raises(StoreError, match="answers with an error"):
         open_store(server.url).fetch(ITEMS)
 
@@ -170,12 +211,14 @@ def test_reading_renews_the_expiry_once_an_hour(
     clock = Clock(0.0)
     load_graph(server.url, graph, ttl_seconds=100)
     store = open_store(server.url, clock=clock)
-    key = graph_key(graph.digest)
+    keys = [mark_key(graph.digest), rows_key(graph.digest)]
     with server.client() as client:
         for clock.now, renewed in [(0.0, True), (3599.0, False), (3600.0, True), (7000.0, False)]:
-            client.expire(key, 100)
+            for key in keys:
+                client.expire(key, 100)
             store.fetch(ITEMS)
-            assert (int(client.ttl(key)) > TTL_SECONDS - 100) == renewed, clock.now
+            for key in keys:
+                assert (int(client.ttl(key)) > TTL_SECONDS - 100) == renewed, (clock.now, key)
 
 
 def test_a_user_who_may_only_read_still_gets_rows(

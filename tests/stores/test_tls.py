@@ -14,7 +14,8 @@ import pytest
 
 from srec.errors import HostError, StoreError
 from srec.graph.neighbours import GlobalGraph
-from srec.stores.redis import RedisStore, load_graph
+from srec.stores.load import load_graph
+from srec.stores.redis import RedisStore
 from tests.stores.conftest import AMPLE_MS, PATIENCE, Server
 from tests.stores.contract import assert_rows
 
