@@ -6,7 +6,7 @@ SREC := $(BIN)/srec
 DEMO := demo
 
 .DELETE_ON_ERROR:
-.PHONY: help install serve demo release test check clean
+.PHONY: help install serve demo release test check openapi fuzz audit clean
 
 help:  ## Show this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,5 +61,16 @@ check: install .venv/shipping  ## Style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+openapi: install  ## Write docs/openapi.json anew
+	$(SREC) openapi --out docs/openapi.json
+
+fuzz: install  ## Thousands of drawn requests against a live service; set FUZZ_EXAMPLES for more
+	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),2000) $(BIN)/pytest --timeout 0 tests/line/test_api.py -k drawn_requests
+
+audit: install  ## Look every pinned package up in the database of known vulnerabilities
+	$(PYTHON) -m venv .audit
+	.audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	.audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
 clean:  ## Remove the demo, the archive and caches; the environment stays
-	rm -rf $(DEMO) dist model_store/*.mar .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(DEMO) dist .audit model_store/*.mar .mypy_cache .ruff_cache .pytest_cache build *.egg-info
