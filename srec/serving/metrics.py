@@ -190,7 +190,7 @@ def _zeros(sources: Sequence[str]) -> dict[Series, float]:
     answered = [(REQUESTS, (source, "200")) for source in sources]
     refused = [(REQUESTS, (NO_SOURCE, status)) for status in ("400", "401", "503")]
     lengths = [(SESSIONS, (name,)) for name in LENGTHS.values()]
-    single: list[Series] = [(name, ()) for name in (CLICKS, UNKNOWN_CLICKS, TRUNCATED)]
+    single: list[Series] = [(name, ()) for name in (CLICKS, UNKNOWN_CLICKS, TRUNCATED, FAST_FALLBACKS)]
     histograms: dict[Series, Histogram] = {(STAGE_SECONDS, (stage,)): Histogram() for stage in ALL_STAGES}
     histograms[HANDLER_SECONDS, ()] = Histogram()
     empty = _as_counters(histograms, zeros=True)

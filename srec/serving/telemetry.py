@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from srec.serving.metrics import STORE_FETCHES, STORE_UP, Metrics, Sink
+from srec.serving.metrics import STORE_FETCHES, STORE_ROWS, STORE_UP, Metrics, Sink
 from srec.serving.observed import ObservedBatch
 from srec.serving.request_log import log as request_log
 from srec.serving.request_log import request_log_level, write_request_log
 from srec.serving.tracing import Tracer, tracer_from_environment
 from srec.stores.base import NeighbourStore
-from srec.stores.fallback import FallbackStore, StoreCounters
+from srec.stores.counters import StoreCounters
+from srec.stores.fallback import FallbackStore
 
 FAILED: Final = 503  # what TorchServe answers to every request of a batch whose handler raised
 
@@ -92,8 +93,11 @@ def watch_store(metrics: Metrics, counters: StoreCounters) -> None:
         if counters.fetches == seen:  # not asked since: another worker may know better
             return None
         seen = counters.fetches
-        return 0.0 if counters.failing else 1.0
+        return float(counters.up)
 
     metrics.watch(STORE_FETCHES, ("primary",), lambda: counters.fetches - counters.fallbacks)
     metrics.watch(STORE_FETCHES, ("fallback",), lambda: counters.fallbacks)
+    metrics.watch(STORE_ROWS, ("cached",), lambda: counters.rows_cached)
+    metrics.watch(STORE_ROWS, ("read",), lambda: counters.rows_read)
+    metrics.watch(STORE_ROWS, ("missing",), lambda: counters.rows_missing)
     metrics.watch_gauge(STORE_UP, up)

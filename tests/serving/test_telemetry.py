@@ -14,11 +14,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from srec.errors import InputError
 from srec.serving import request_log
-from srec.serving.metrics import GAUGES, Metrics
+from srec.serving.metrics import GAUGES, STORE_ROWS, Metrics
 from srec.serving.observed import ObservedBatch
 from srec.serving.telemetry import Telemetry, watch_store
 from srec.serving.tracing import Tracer, tracer_from_environment
-from srec.stores.fallback import StoreCounters
+from srec.stores.counters import StoreCounters
 
 STAGES = {"graph": 0.001, "store": 0.002, "model": 0.004, "top_k": 0.0005}
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -89,7 +89,10 @@ def test_the_stores_health_is_that_of_the_last_fetch() -> None:
     metrics.flush()
     assert ("srec_store_up", ()) not in sums.values
     counters.fetches, counters.fallbacks, counters.failing = 5, 2, True
+    counters.rows_cached, counters.rows_read, counters.rows_missing = 30, 12, 7
     metrics.flush()
+    rows = {labels[0]: value for (name, labels), value in sums.values.items() if name == STORE_ROWS}
+    assert rows == {"cached": 30, "read": 12, "missing": 7}
     assert sums.values["srec_store_fetches_total", ("primary",)] == 3
     assert sums.values["srec_store_fetches_total", ("fallback",)] == 2
     assert sums.values["srec_store_up", ()] == 0
