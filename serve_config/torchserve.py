@@ -43,15 +43,27 @@ class TorchServe:
         settings = self.settings
         _check_ports(settings)
         _put_old_logs_aside(settings)
-        write_configuration(settings)
+        self.configure()
         with (settings.log_folder / "java.log").open("ab") as log:
             self._process = processes.start(
-                command(settings),
+                self.command(),
                 folder=settings.folder,
                 output=log,
                 errors=_STANDARD_ERROR if settings.console else None,
-                environment=environment(settings),
+                environment=self.environment(),
             )
+
+    def configure(self) -> None:
+        """Write the configuration; like the next two a place where a benchmark can differ."""
+        write_configuration(self.settings)
+
+    def command(self) -> list[str]:
+        """Java's command line."""
+        return command(self.settings)
+
+    def environment(self) -> dict[str, str]:
+        """The variables of Java and the workers."""
+        return environment(self.settings)
 
     def wait_ready(self, timeout: float = 120.0) -> None:
         """Return once every worker is READY and the probe was answered with 200.
