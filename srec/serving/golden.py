@@ -37,7 +37,7 @@ def replay(path: Path, ranker: Ranker) -> int:
     records = read_json(path)
     for record in records:
         answer = ranker.rank_all([record["clicks"]], ANSWERED)[0]
-        if not _agrees(record, answer):
+        if not agrees(record, answer):
             raise DataError(
                 f"golden session {record['clicks']} (items) is answered with {answer.items[:5].tolist()}..., "
                 f"at export with {record['items'][:5]}...: model, graph and code do not belong together, "
@@ -65,7 +65,8 @@ def same_order(reference: Tensor, expected: Tensor, answered: Tensor) -> bool:
     return bool((apart <= bound_of(reference)).all())
 
 
-def _agrees(record: dict[str, Any], answer: TopK) -> bool:
+def agrees(record: dict[str, Any], answer: TopK) -> bool:
+    """Whether an answer of ``ANSWERED`` ranks is the recorded one, as far as float32 tells."""
     golden = dict(zip(record["items"], record["scores"], strict=True))
     if len(answer.items) != min(ANSWERED, len(golden)) or not golden.keys() >= set(answer.items.tolist()):
         return False
