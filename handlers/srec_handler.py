@@ -16,6 +16,7 @@ import torch
 from srec.errors import RequestError
 from srec.serving.artifact import Artifact
 from srec.serving.contract import Request, error_body, parse_request
+from srec.serving.frontend_reads import buffer_reads
 from srec.serving.metrics import Sink
 from srec.serving.observed import ObservedBatch
 from srec.serving.predictor import POPULAR, Predictor
@@ -39,10 +40,12 @@ class SrecHandler:
             torch.set_num_interop_threads(1)
         artifact = Artifact(Path(context.system_properties["model_dir"]))
         artifact.self_test()
-        settings = (context.model_yaml_config or {}).get("srec", {}).get("redis", {})
+        ours = (context.model_yaml_config or {}).get("srec", {})
+        if ours.get("buffered_reads", True):
+            buffer_reads()
         self.predictor = artifact.predictor(
             redis_url=os.environ.get("SREC_REDIS_URL"),
-            store_settings=StoreSettings.read(settings, os.environ),
+            store_settings=StoreSettings.read(ours.get("redis", {}), os.environ),
             version=context.manifest["model"]["modelVersion"],
         )
         ranker, info = self.predictor.ranker, self.predictor.info

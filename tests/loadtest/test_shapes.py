@@ -26,7 +26,8 @@ def _drain(arrivals: Arrivals) -> list[float]:
 @given(first=RATES, last=RATES, seconds=st.floats(1, 20), windows=st.integers(1, 12))
 def test_a_ramp_is_one_even_change(first: float, last: float, seconds: float, windows: int) -> None:
     steps = _settings(shape="ramp", rates=(first, last), seconds=seconds, windows=windows).steps
-    assert (steps[0].rate, steps[-1].to, len(steps)) == (first, pytest.approx(last), windows)
+    assert (steps[0].rate, len(steps)) == (first, windows)
+    assert steps[-1].to == pytest.approx(last)
     assert sum(step.seconds for step in steps) == pytest.approx(seconds)
     assert all(a.to == b.rate and b.continues for a, b in pairwise(steps))
     due = _drain(Arrivals(steps))
