@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -12,27 +13,46 @@ class Answer(NamedTuple):
     status: int
     body: bytes
 
+    @property
+    def text(self) -> str:
+        """The body as text, or what its JSON calls its message."""
+        text = self.body.decode(errors="replace").strip()
+        try:
+            return str(json.loads(text)["message"])
+        except (ValueError, LookupError, TypeError):
+            return text
+
+
+FAILURES = (OSError, http.client.HTTPException)
+"""What a call raises that got no answer."""
+
 
 def post(url: str, body: bytes, timeout: float = 10.0) -> Answer:
-    """POST a JSON ``body``; raises ``OSError`` or ``http.client.HTTPException`` without an answer."""
-    return _request("POST", url, body, timeout)
+    """POST a JSON ``body``; raises one of ``FAILURES`` without an answer."""
+    return request("POST", url, body, timeout)
 
 
 def get_json(url: str, timeout: float = 10.0) -> Any:
     """The parsed JSON of a 200 answer, None for any other status or for no answer at all."""
     try:
-        answer = _request("GET", url, None, timeout)
+        answer = request("GET", url, timeout=timeout)
         return json.loads(answer.body) if answer.status == http.client.OK else None
-    except (OSError, ValueError, http.client.HTTPException):
+    except (*FAILURES, ValueError):
         return None
 
 
-def _request(method: str, url: str, body: bytes | None, timeout: float) -> Answer:
+def request(method: str, url: str, body: bytes | None = None, timeout: float = 10.0) -> Answer:
+    """One request on a connection of its own; raises one of ``FAILURES`` without an answer."""
     # http.client and not urllib.request: a proxy named in the environment has no place before loopback.
     parts = urlsplit(url)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    # TorchServe's management API takes a request that says JSON and has no body for an empty object.
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    if key := os.environ.get("SREC_API_KEY"):
+        headers["X-API-Key"] = key
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:
-        connection.request(method, parts.path, body, {"Content-Type": "application/json"})
+        connection.request(method, target, body, headers)
         response = connection.getresponse()
         return Answer(response.status, response.read())
     finally:

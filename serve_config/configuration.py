@@ -16,6 +16,7 @@ from srec.serve_config.java import find_java
 _HERE = Path(__file__).parent
 ADDRESS = r"^[A-Za-z0-9.-]+$"
 MOST_WORKERS = 256
+JAVA_CLASS = "org.pytorch.serve.ModelServer"
 
 Port = Annotated[int, Field(ge=1, le=65534)]
 
@@ -64,13 +65,22 @@ class TorchServeSettings(BaseModel):
     @property
     def predictions_url(self) -> str:
         """Where this machine can POST requests to."""
-        host = "127.0.0.1" if self.address == "0.0.0.0" else self.address  # noqa: S104 (compared, not bound)
-        return f"http://{host}:{self.ports.inference}/predictions/{self.model}"
+        return f"http://{reachable(self.address)}:{self.ports.inference}/predictions/{self.model}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Where this machine can read Prometheus metrics."""
+        return f"http://{reachable(self.metrics_address)}:{self.ports.metrics}/metrics"
 
     @property
     def management_url(self) -> str:
         """TorchServe's management API, loopback only."""
         return f"http://127.0.0.1:{self.ports.management}"
+
+
+def reachable(address: str) -> str:
+    """The address under which this machine reaches a server that listens on ``address``."""
+    return "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 (compared, not bound)
 
 
 def write_configuration(settings: TorchServeSettings) -> None:
@@ -108,7 +118,7 @@ def command(settings: TorchServeSettings) -> list[str]:
         f"-Dlog4j.configurationFile=file://{folder}/log4j2.xml",
         f"-Dsrec.logs={settings.log_folder}",
         f"-Dsrec.console={'INFO' if settings.console else 'OFF'}",
-        *("-cp", f"{home}/ts/frontend/*", "org.pytorch.serve.ModelServer"),
+        *("-cp", f"{home}/ts/frontend/*", JAVA_CLASS),
         *("--python", sys.executable),
         *("--ts-config-file", f"{folder}/config.properties"),
         *("--model-store", str(settings.model_store)),

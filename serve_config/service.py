@@ -1,9 +1,7 @@
-"""`srec serve`: Redis, the neighbours, TorchServe; then wait, and end all of them."""
+"""`srec serve`: Redis, the neighbours, TorchServe, the operations port; then wait, and end all of them."""
 
 import os
 import re
-import shutil
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -12,15 +10,23 @@ from pathlib import Path
 from srec.errors import HostError, InputError
 from srec.export.archive import read_manifest
 from srec.serve_config import ports
-from srec.serve_config.configuration import ADDRESS, MOST_WORKERS, Ports, TorchServeSettings
+from srec.serve_config.configuration import ADDRESS, MOST_WORKERS, Ports, TorchServeSettings, reachable
 from srec.serve_config.embedded_redis import EmbeddedRedis
 from srec.serve_config.folders import run_folder
+from srec.serve_config.health import Health
 from srec.serve_config.java import find_java
+from srec.serve_config.limits import Limits
+from srec.serve_config.neighbours import NeighbourKeeper
+from srec.serve_config.operations import Operations
+from srec.serve_config.running import RunningService
 from srec.serve_config.signals import Stopped, StopSignals
+from srec.serve_config.staging import stage, take
+from srec.serve_config.supervisor import Supervisor
 from srec.serve_config.torchserve import TorchServe
-from srec.stores.redis_client import FAILURES, connect, reason, server_name
+from srec.stores.redis_client import FAILURES, connect, reason
 
 _LOOPBACK = "127.0.0.1"
+OPERATIONS_PORT = 8083
 NO_REDIS = "array"
 """The store of ``srec.stores.STORES`` that needs no server."""
 
@@ -32,12 +38,22 @@ class ServiceInfo:
     predictions_url: str
     management_url: str
     metrics_url: str
+    operations_url: str
     redis_url: str
     version: str
     """Of the model, as in the archive's manifest."""
     java_pid: int
     redis_pid: int | None
     """None when the Redis is not ours."""
+
+
+@dataclass(frozen=True)
+class _Addresses:
+    """What the service listens on."""
+
+    predictions: str
+    metrics: str
+    operations: str
 
 
 def serve(
@@ -58,57 +74,74 @@ def serve(
 
     Without ``redis_url`` an embedded server holds the neighbours; with ``array`` there is no Redis, and the
     workers read the archive's own copy. ``load_neighbours(mar, url)`` fills a Redis before TorchServe starts,
-    from the run's own copy of the archive; ``on_ready`` is called after the first prediction. The addresses
-    default to SREC_ADDRESS and SREC_METRICS_ADDRESS, else loopback.
+    from the run's own copy of the archive, and again whenever it was lost; ``on_ready`` is called after the
+    first prediction. The addresses default to SREC_ADDRESS and SREC_METRICS_ADDRESS, else loopback; the
+    operations port has SREC_OPERATIONS_ADDRESS. Further limits: see ``Limits``.
     With ``verify_key`` only an archive with its signature under that public key is served.
-    Management, metrics and gRPC take 8081, 8082, 7070 and 7071 where those are free, else any free port.
-    Call it from the main thread.
+    Management, metrics, operations and gRPC take 8081, 8082, 8083, 7070 and 7071 where those are free, else
+    any free port. Call it from the main thread.
 
     Raises ``DataError`` for a damaged archive before anything starts, ``HostError`` for what this machine
-    lacks and when a server ends by itself.
+    lacks and when a server ends by itself again and again.
     """
     version = str(read_manifest(mar)["model"]["modelVersion"])
-    address = address or os.environ.get("SREC_ADDRESS", _LOOPBACK)
-    metrics_address = metrics_address or os.environ.get("SREC_METRICS_ADDRESS", _LOOPBACK)
-    _check_options(port, workers, address)
+    addresses = _Addresses(
+        address or os.environ.get("SREC_ADDRESS", _LOOPBACK),
+        metrics_address or os.environ.get("SREC_METRICS_ADDRESS", _LOOPBACK),
+        os.environ.get("SREC_OPERATIONS_ADDRESS", _LOOPBACK),
+    )
+    limits = Limits.from_environment()
+    _check_options(port, workers, addresses)
     find_java()  # before Redis is started and filled in vain
     with StopSignals() as signals, ExitStack() as stack:
         folder = stack.enter_context(run_folder())
         stack.enter_context(suppress(Stopped))
-        store = _private_store(mar, folder, verify_key)
+        archive, store = _private_store(mar, folder, verify_key, limits)
         own_redis = None if redis_url else stack.enter_context(EmbeddedRedis(folder))
         url = redis_url or (own_redis.url if own_redis else "")
         if url != NO_REDIS:
             with signals.interruptible():
                 check_redis(url)
-                load_neighbours(store / "srec.mar", url)
+                load_neighbours(archive, url)
+        chosen, operations_port = _choose_ports(port)
         settings = TorchServeSettings(
             folder=folder,
             model_store=store,
             workers=workers,
-            ports=_choose_ports(port),
-            address=address,
-            metrics_address=metrics_address,
+            ports=chosen,
+            address=addresses.predictions,
+            metrics_address=addresses.metrics,
             logs=logs,
             console=console,
             redis_url=url,
+            job_queue_size=limits.queue_size(workers),
         )
+        _describe(settings, mar, url, limits, verify_key).write()
+        health = Health(settings.management_url, settings.predictions_url, settings.probe, settings.model)
+        stack.enter_context(Operations(health, addresses.operations, operations_port))
         server = stack.enter_context(TorchServe(settings))
-        with signals.interruptible():
-            server.wait_ready()
-            on_ready(_info(server, url, version, own_redis))
-            _watch(server)
+        stack.enter_context(health)
+        if url != NO_REDIS:
+            stack.enter_context(NeighbourKeeper(archive, url, load_neighbours))
+        supervisor = Supervisor(server, own_redis, health, signals)
+        operations_url = f"http://{reachable(addresses.operations)}:{operations_port}"
+        info = _info(server, operations_url, url, version, own_redis)
+        try:
+            supervisor.run(lambda: on_ready(info))
+        except Stopped:
+            supervisor.drain(limits)
 
 
-def _check_options(port: int, workers: int, address: str) -> None:
+def _check_options(port: int, workers: int, addresses: _Addresses) -> None:
     if not 1 <= port <= 65534:
         raise InputError(f"port {port}: choose one from 1 to 65534")
     if not 1 <= workers <= MOST_WORKERS:
         raise InputError(f"{workers} workers: choose 1 to {MOST_WORKERS}, at most one for each core")
-    if not re.fullmatch(ADDRESS, address):
-        raise InputError(f'address "{address}": give an IPv4 address or a host name, 0.0.0.0 for all')
+    for address in (addresses.predictions, addresses.metrics, addresses.operations):
+        if not re.fullmatch(ADDRESS, address):
+            raise InputError(f'address "{address}": give an IPv4 address or a host name, 0.0.0.0 for all')
     remedy = "stop the program that listens there, or choose another port or address"
-    ports.check_free(port, address, "predictions", remedy)
+    ports.check_free(port, addresses.predictions, "predictions", remedy)
 
 
 def check_redis(url: str) -> None:
@@ -118,55 +151,68 @@ def check_redis(url: str) -> None:
             connection.ping()
         except FAILURES as error:
             raise HostError(
-                f"Redis at {server_name(connection)} {reason(error)}: start it, "
+                f"Redis at {connection.name} {reason(error)}: start it, "
                 "or leave out --redis and SREC_REDIS_URL for an embedded one"
             ) from None
 
 
-def _private_store(mar: Path, folder: Path, verify_key: Path | None) -> Path:
-    """A model store with this archive alone, so that writing a new one disturbs no running service."""
-    store = folder / "model_store"
+def _private_store(mar: Path, folder: Path, verify_key: Path | None, limits: Limits) -> tuple[Path, Path]:
+    """The run's own copy of the archive, and a model store with it alone.
+
+    So writing a new archive disturbs no running service, and what was verified is what is served.
+    """
+    archive, store = folder / "srec.mar", folder / "model_store"
     store.mkdir()
-    if verify_key is not None:
-        from srec.export.signature import copy_verified  # noqa: PLC0415 (the package of the extra `sign`)
-
-        copy_verified(mar, store / "srec.mar", verify_key)
-        return store
-    try:
-        # Archives are replaced whole, never written in place, so a second name for the same file is a copy.
-        (store / "srec.mar").hardlink_to(mar.resolve())
-    except OSError:
-        shutil.copyfile(mar, store / "srec.mar")
-    return store
+    take(mar, archive, verify_key)
+    stage(archive, store / "srec.mar", limits.response_timeout)
+    return archive, store
 
 
-def _choose_ports(inference: int) -> Ports:
-    wishes = [one if one != inference else None for one in (8081, 8082, 7070, 7071)]
-    management, metrics, grpc_inference, grpc_management = ports.free_ports(wishes)
-    return Ports(
+def _choose_ports(inference: int) -> tuple[Ports, int]:
+    """TorchServe's five, and the one for operations."""
+    usual = (8081, 8082, 7070, 7071, OPERATIONS_PORT)
+    # Two services that start at once would both find the usual ports free.
+    free = bool(os.environ.get("SREC_FREE_PORTS"))
+    wishes = [None if free or one == inference else one for one in usual]
+    management, metrics, grpc_inference, grpc_management, operations = ports.free_ports(wishes)
+    chosen = Ports(
         inference=inference,
         management=management,
         metrics=metrics,
         grpc_inference=grpc_inference,
         grpc_management=grpc_management,
     )
+    return chosen, operations
 
 
-def _info(server: TorchServe, redis_url: str, version: str, own_redis: EmbeddedRedis | None) -> ServiceInfo:
+def _describe(
+    settings: TorchServeSettings, mar: Path, redis_url: str, limits: Limits, verify_key: Path | None
+) -> RunningService:
+    return RunningService(
+        folder=settings.folder,
+        mar=mar.absolute(),
+        model_store=settings.model_store,
+        log_folder=settings.log_folder,
+        management_url=settings.management_url,
+        predictions_url=settings.predictions_url,
+        redis_url=redis_url,
+        workers=settings.workers,
+        response_timeout=limits.response_timeout,
+        verify_key=verify_key.absolute() if verify_key else None,
+    )
+
+
+def _info(
+    server: TorchServe, operations_url: str, redis_url: str, version: str, own_redis: EmbeddedRedis | None
+) -> ServiceInfo:
     settings = server.settings
     return ServiceInfo(
         predictions_url=settings.predictions_url,
         management_url=settings.management_url,
-        metrics_url=f"http://{_LOOPBACK}:{settings.ports.metrics}/metrics",
+        metrics_url=settings.metrics_url,
+        operations_url=operations_url,
         redis_url=redis_url,
         version=version,
         java_pid=server.pid,
         redis_pid=own_redis.pid if own_redis else None,
     )
-
-
-def _watch(server: TorchServe) -> None:
-    """Return never; raise when Java ends. Redis may end: the workers then answer from the archive's copy."""
-    while server.alive():
-        time.sleep(0.5)
-    raise HostError(f"TorchServe ended by itself; its log ends:\n{server.log_tail()}")

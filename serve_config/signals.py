@@ -17,7 +17,7 @@ class StopSignals:
     """While entered, stop signals are noted, and raise ``Stopped`` only inside ``interruptible``.
 
     Starting and stopping processes happens outside of it, so no child can be lost between its start and
-    the note of it, and a second Ctrl-C changes nothing. Main thread only, as Python's signals are.
+    the note of it, and any further Ctrl-C changes nothing there. Main thread only, as Python's signals are.
     """
 
     def __init__(self) -> None:
@@ -42,17 +42,22 @@ class StopSignals:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Raise ``Stopped`` in this block as soon as a signal comes, at once if one came before."""
+        """Raise ``Stopped`` in this block as soon as a signal comes, at once if one came since the last."""
         # First open, then look: a signal between the two is raised, not lost.
         self._open = True
         try:
             if self._noted:
-                raise Stopped
+                self._raise()
             yield
         finally:
             self._open = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        first, self._noted = not self._noted, True
-        if first and self._open:
-            raise Stopped
+        self._noted = True
+        if self._open:
+            self._raise()
+
+    def _raise(self) -> None:
+        """Once for a signal, so that the way out of the block is not cut by the next."""
+        self._open = self._noted = False
+        raise Stopped

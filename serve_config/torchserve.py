@@ -65,6 +65,11 @@ class TorchServe:
         """The variables of Java and the workers."""
         return environment(self.settings)
 
+    def restart(self) -> None:
+        """End what is left of it and start again; ``wait_ready`` does the waiting."""
+        self.stop()
+        self.start()
+
     def wait_ready(self, timeout: float = 120.0) -> None:
         """Return once every worker is READY and the probe was answered with 200.
 
@@ -111,7 +116,7 @@ class TorchServe:
     def _probe_answered(self) -> bool:
         try:
             answer = client.post(self.settings.predictions_url, self.settings.probe)
-        except (OSError, http.client.HTTPException):
+        except client.FAILURES:
             return False
         if http.client.BAD_REQUEST <= answer.status < http.client.INTERNAL_SERVER_ERROR:
             text = answer.body.decode(errors="replace")

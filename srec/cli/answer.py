@@ -83,7 +83,8 @@ def serve(
 
     def load_neighbours(archive: Path, url: str) -> None:
         with read_archive(archive) as folder:
-            note(describe_load(load_graph(url, Artifact(folder).graph)))
+            graph = Artifact(folder).graph
+        note(describe_load(load_graph(url, graph)))
 
     run_service(
         mar,
@@ -105,7 +106,10 @@ def _show_example(info: "ServiceInfo") -> None:
     body = json_text.dumps({"appids": EXAMPLE, "k": 5})
     answer = post(info.predictions_url, body.encode())
     out.print(
-        f"srec {info.version} serves on {info.predictions_url}; Ctrl-C stops it. Try:\n", soft_wrap=True
+        f"srec {info.version} serves on {info.predictions_url}; Ctrl-C stops it.\n"
+        f"/ready, /live and /openapi.json are on {info.operations_url}, management on {info.management_url}, "
+        f"metrics on {info.metrics_url}. Try:\n",
+        soft_wrap=True,
     )
     out.print(
         f"curl {info.predictions_url} -H 'Content-Type: application/json' -d '{body}'\n",

@@ -44,7 +44,7 @@ class Service:
         self.output: list[str] = []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "srec", "serve", "--mar", mar, "--port", str(self.port), "--workers", "1"],
-            env={**os.environ, "TMPDIR": str(temporary), "SREC_REDIS_URL": redis_url},
+            env={**os.environ, "TMPDIR": str(temporary), "SREC_REDIS_URL": redis_url, "SREC_FREE_PORTS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

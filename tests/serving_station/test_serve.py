@@ -62,7 +62,7 @@ class TestServe:
         (port,) = ports.free_ports([None])
         with subprocess.Popen(
             [sys.executable, "-c", SERVE, str(echo_mar), str(port)],
-            env=os.environ | {"TMPDIR": str(tmp_path)},
+            env=os.environ | {"TMPDIR": str(tmp_path), "SREC_FREE_PORTS": "1"},
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
