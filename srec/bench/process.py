@@ -1,0 +1,109 @@
+"""The other side of ``srec.bench.worker``: starts the processes, asks, and ends them."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Any, cast
+
+from srec.bench.cpu import Cpu, environment
+from srec.errors import HostError
+
+SOURCE = Path(__file__).resolve().parents[2]
+
+
+class Process:
+    """A row that is loaded in a process of its own."""
+
+    def __init__(self, folder: Path, name: str, cpu: Cpu, python: str = sys.executable) -> None:
+        """Start and wait until it is loaded; ``HostError`` where it cannot be."""
+        self.name = name
+        self._log = folder / f"{name}.log"
+        self._process = _start("serve", folder, name, cpu, python)
+        self._questions, self._answers = (
+            cast(IO[str], self._process.stdin),
+            cast(IO[str], self._process.stdout),
+        )
+        try:
+            self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Send a request of ``srec.bench.worker.Served`` and wait for the answer."""
+        try:
+            self._questions.write(json.dumps({"do": do, **arguments}) + "\n")
+            self._questions.flush()
+        except BrokenPipeError:
+            raise HostError(self._last_words()) from None
+        return self._answer()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._questions.close()
+        self._answers.close()
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _answer(self) -> dict[str, Any]:
+        line = self._answers.readline()
+        if not line:
+            raise HostError(self._last_words())
+        return _checked(line)
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        return f"its process ended with {code}: {_last_line(self._log)}"
+
+
+def write(folder: Path, name: str, cpu: Cpu, python: str = sys.executable) -> dict[str, Any]:
+    """Write a row's files in a process of its own; ``HostError`` with the reason where it cannot be."""
+    process = _start("write", folder, name, cpu, python)
+    try:
+        output, _ = process.communicate()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if not output.strip():
+        raise HostError(f"its process ended with {process.returncode}: {_last_line(folder / f'{name}.log')}")
+    return _checked(output)
+
+
+def _start(verb: str, folder: Path, name: str, cpu: Cpu, python: str) -> "subprocess.Popen[str]":
+    with (folder / f"{name}.log").open("a") as log:
+        return subprocess.Popen(  # noqa: S603  # this Python, or the one that the user names
+            [python, "-m", "srec.bench.worker", verb, str(folder), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**environment(cpu), "PYTHONPATH": _with_source()},
+        )
+
+
+def _with_source() -> str:
+    """This very srec, for a Python that has another one installed or none."""
+    return os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+
+
+def _checked(line: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(line)
+    if "failed" in answer:
+        raise HostError(answer["failed"])
+    return answer
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it said nothing"

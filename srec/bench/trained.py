@@ -1,0 +1,18 @@
+"""A trained run as what is measured."""
+
+from pathlib import Path
+
+import numpy as np
+
+from srec.bench.subject import Subject
+from srec.training.run import Run
+
+
+def trained(folder: Path) -> Subject:
+    """Open a run; ``InputError`` where there is none, ``DataError`` where it is damaged."""
+    run = Run(folder)
+    model = run.model()
+    model.requires_grad_(False)
+    appids = np.array(run.items()["appid"].to_pylist(), dtype=np.int64)
+    source = f"trained with --preset {run.settings.preset} (run {run.digest[:12]})"
+    return Subject(model, run.graph(), appids, run.settings.training.max_clicks, source)
