@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from srec.stores.redis_url import RedisUrl, parse
 
@@ -121,10 +121,21 @@ def sound(answers: Sequence[Any]) -> Sequence[Any]:
 
 def reason(error: BaseException) -> str:
     """Say what went wrong, as the end of a sentence that begins with the server's name."""
+    if isinstance(error, MasterNotFoundError):
+        return _no_primary(str(error))
     for kind, text in _REASONS.items():
         if isinstance(error, kind):
             return text.format(error)
     return f"cannot be reached ({error})"
+
+
+def _no_primary(why: str) -> str:
+    """Redis-py puts what each Sentinel raised, and its whole connection, into one text."""
+    if "AuthenticationError" in why:
+        return "refuses the login to Sentinel: put sentinel_username and sentinel_password into the URL"
+    if " - " in why:
+        return "cannot be found: no Sentinel answers"
+    return "has no primary: Sentinel knows none of that name that is up"
 
 
 _Opened = tuple[redis.Redis | redis.RedisCluster, list[Callable[[], None]]]

@@ -81,7 +81,7 @@ def _parse(url: str) -> RedisUrl:
         primary, _, path = path.partition("/")
         if not primary:
             raise ValueError("no name of the primary")
-    elif kind and (kind != "cluster" or path not in {"", "0"}):
+    elif kind and (kind != "cluster" or scheme == "unix" or path not in {"", "0"}):
         raise ValueError("no such kind, or a database of a cluster")
     where = parts.path if scheme == "unix" else f"/{path}"
     urls = [f"{scheme}://{login}{at}{host}{where}?{parts.query}" for host in one_each]
