@@ -17,6 +17,7 @@ from srec.serve_config.configuration import TorchServeSettings, command, environ
 from srec.serve_config.worker_log import load_error, worker_error
 
 STOP_GRACE = 6.0
+OPEN_FILES = 2048  # of which Java needs about 60 itself: the bound of connections, which TorchServe lacks
 _STANDARD_ERROR = 2
 _LOGS = ("java.log", "torchserve.log")
 
@@ -52,6 +53,7 @@ class TorchServe:
                 errors=_STANDARD_ERROR if settings.console else None,
                 environment=self.environment(),
             )
+        processes.limit_open_files(self._process.pid, OPEN_FILES)
 
     def configure(self) -> None:
         """Write the configuration; like the next two a place where a benchmark can differ."""

@@ -99,7 +99,7 @@ def _predict() -> dict[str, Any]:
                 "content": _json(_form(Answer), {"two clicks": _ANSWERED}),
             },
             **{str(status.value): _refusal(text) for status, text in _REFUSALS.items()},
-            "413": {"description": "The body is larger than 256 KiB; this response has no body."},
+            "413": {"description": "The body is larger than 64 KiB; this response has no body."},
         },
     }
 
