@@ -30,7 +30,7 @@ COPY handlers handlers
 COPY serve_config serve_config
 COPY loadtest loadtest
 COPY srec srec
-RUN pip install --no-cache-dir --constraint constraints.txt '.[serve]'
+RUN pip install --no-cache-dir --constraint constraints.txt '.[serve,sign,tracing]'
 
 FROM build AS archive
 COPY model_store model_store
