@@ -121,6 +121,8 @@ def sound(answers: Sequence[Any]) -> Sequence[Any]:
 
 def reason(error: BaseException) -> str:
     """Say what went wrong, as the end of a sentence that begins with the server's name."""
+    if isinstance(error, RedisClusterException) and error.__cause__ is not None:
+        return reason(error.__cause__)  # none of the nodes, and why the last of them
     if isinstance(error, MasterNotFoundError):
         return _no_primary(str(error))
     for kind, text in _REASONS.items():

@@ -99,6 +99,14 @@ def test_slots_that_move_are_followed_and_for_a_lost_node_the_archive_answers(
         store.close()
 
 
+def test_a_cluster_that_is_not_there_or_refuses_says_so(graph: GlobalGraph, cluster: Cluster) -> None:
+    with pytest.raises(HostError, match=r"cluster 127.0.0.1:1 cannot be reached"):
+        load_graph("redis+cluster://:hunter2@127.0.0.1:1", graph)
+    with pytest.raises(HostError, match="refuses the login") as refused:
+        load_graph(f"redis+cluster://nobody:hunter2@{cluster.hosts}", graph)
+    assert "hunter2" not in str(refused.value) + repr(refused.value.__cause__)
+
+
 def test_one_node_of_a_cluster_says_so(graph: GlobalGraph, cluster: Cluster) -> None:
     messages = set()
     for node in cluster.nodes:
