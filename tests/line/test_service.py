@@ -37,14 +37,20 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 class Service:
     """`srec serve` as a child process."""
 
-    def __init__(self, mar: Path, temporary: Path, redis_url: str = "") -> None:
+    def __init__(self, mar: Path, temporary: Path, redis_url: str = "", **settings: str) -> None:
         temporary.mkdir(exist_ok=True)
         self.port = free_port()
         self.temporary = temporary
         self.output: list[str] = []
         self.process = subprocess.Popen(
             [sys.executable, "-m", "srec", "serve", "--mar", mar, "--port", str(self.port), "--workers", "1"],
-            env={**os.environ, "TMPDIR": str(temporary), "SREC_REDIS_URL": redis_url, "SREC_FREE_PORTS": "1"},
+            env={
+                **os.environ,
+                "TMPDIR": str(temporary),
+                "SREC_REDIS_URL": redis_url,
+                "SREC_FREE_PORTS": "1",
+                **settings,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
