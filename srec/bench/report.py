@@ -34,6 +34,7 @@ GROWTH_COLUMNS = (
     "ms an input",
     "x eager",
     "of a table read",
+    "same order",
     "p50 ms",
     "p99 ms",
     "memory MB",
@@ -65,7 +66,7 @@ def model_cells(row: dict[str, Any]) -> list[str]:
 
 def growth_cells(row: dict[str, Any]) -> list[str]:
     """A row of the growth benchmark as text, under GROWTH_COLUMNS."""
-    ratio = row.get("ratio")
+    ratio, read = row["ratio"], row["of_one_table_read"]
     return [
         f"{row['items']:,}",
         str(row["dim"]),
@@ -73,7 +74,8 @@ def growth_cells(row: dict[str, Any]) -> list[str]:
         str(row["batch"]),
         f"{row['ms_per_input']:.3f}",
         "" if ratio is None else f"{ratio:.2f}",
-        f"{row['of_one_table_read']:.2f}",
+        "" if read is None else f"{read:.2f}",
+        _share(row["same_order_strict"]),
         f"{row['p50_ms']:.2f}",
         f"{row['p99_ms']:.2f}",
         _megabytes(row["memory_bytes"]),

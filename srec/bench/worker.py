@@ -2,6 +2,7 @@
 
 ``python -m srec.bench.worker write FOLDER NAME`` writes FOLDER/NAME from FOLDER/subject and prints one line
 of JSON. ``... serve FOLDER NAME`` loads it and answers lines of JSON on stdin with lines on stdout.
+``... make FOLDER ITEMSxDIM`` writes a synthetic FOLDER/subject.
 """
 
 import json
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from srec.bench import cpu
 from srec.bench.backends import SUBJECT, candidate
-from srec.bench.subject import GRAPH, random_inputs, read_appids, read_facts
+from srec.bench.subject import GRAPH, load, random_inputs, read_appids, read_facts, synthetic
 from srec.errors import SrecError
 from srec.graph.inputs import model_inputs
 from srec.graph.neighbours import GlobalGraph
@@ -86,7 +87,7 @@ class Served:
             total += latencies[-1]
             if limit is not None and total >= limit:
                 break
-        if keep is not None:
+        if keep is not None:  # synthetic and real catalogues have more than K items: full rows
             np.save(keep, torch.stack(found).numpy())
         return {
             "seconds": total,
@@ -144,8 +145,6 @@ class Served:
 
 def write(folder: Path, name: str) -> dict[str, Any]:
     """Write one row's files; returns what is worth telling."""
-    from srec.bench.subject import load  # noqa: PLC0415  # eager's process alone needs it besides
-
     limit = max(cpu.available_memory() - MEMORY_LEFT, MEMORY_LEFT)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     (folder / name).mkdir()
@@ -153,6 +152,15 @@ def write(folder: Path, name: str) -> dict[str, Any]:
     facts = candidate(name).write(load(folder / SUBJECT), folder / name)
     write_json(folder / name / FACTS, facts)
     return {"facts": facts, "seconds": time.perf_counter() - began}
+
+
+def make(folder: Path, size: str) -> dict[str, Any]:
+    """Write a synthetic subject without tags and context; returns what it is."""
+    items, _, dim = size.partition("x")
+    made = synthetic(int(items), int(dim), metadata=False)
+    (folder / SUBJECT).mkdir()
+    made.save(folder / SUBJECT)
+    return made.facts()
 
 
 def serve(served: Served, lines: TextIO, answer: Callable[[Any], None]) -> None:
@@ -185,10 +193,10 @@ def main(arguments: Sequence[str]) -> int:
         answers.flush()
 
     try:
-        if verb == "write":
-            answer(write(folder, name))
-        else:
+        if verb == "serve":
             serve(Served(folder, name), sys.stdin, answer)
+        else:
+            answer({"write": write, "make": make}[verb](folder, name))
     except SrecError as error:
         answer({"failed": str(error)})
         return 1

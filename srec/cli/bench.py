@@ -1,12 +1,13 @@
 """bench: what an input costs, appids to top-20, by backend, by size, with and without AVX2."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from srec.cli.console import note, save_json, table
+from srec.cli.console import note, table
 
 bench = typer.Typer(
     help="Benchmarks: ratios of backends measured in one run, interleaved.", no_args_is_help=True
@@ -60,7 +61,7 @@ def bench_model(
     own = ipex_python.absolute() if ipex_python.is_file() else None
     settings = Settings(rows, inputs, warmup, runs, cpu.value, limit, own)
     subject = trained(run) if run is not None else synthetic(items, dim)
-    figures = measure_model(subject, settings, note, lambda partial: save_json(json_file, partial))
+    figures = measure_model(subject, settings, note, _saver(json_file))
     model = figures["model"]
     title = f"D {model['dim']}, {model['items']} items, {model['parameters']} parameters; inputs/s"
     shown = [0, 2, 3, 4, 5, 6, 8, 9, 11, 14]
@@ -70,3 +71,55 @@ def bench_model(
         note(f"skipped {skipped['backend']}: {skipped['reason']}")
     if report is not None:
         note(f"wrote {write_model_report(report, figures)}")
+
+
+@bench.command("growth")
+def bench_growth(
+    sizes: Annotated[
+        str, typer.Option(help="Sizes as ITEMSxDIM, comma between; default: 10 thousand to 10 million.")
+    ] = "",
+    backends: Annotated[str, typer.Option(help="Rows, comma between. Eager always.")] = "torchscript,fast",
+    inputs: Annotated[int, typer.Option(min=1, help="At most so many inputs a row and batch size.")] = 2000,
+    limit: Annotated[float, typer.Option(min=0.1, help="Seconds at most a row and batch size.")] = 10.0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures there; one broken off goes on.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write JSON, Markdown and a plot there.")] = None,
+) -> None:
+    """Time and memory an input from 10 thousand to 10 million items, at batch 1 and 32."""
+    from srec.bench.backends import check
+    from srec.bench.growth import SIZES, Growth, Settings
+    from srec.bench.report import GROWTH_COLUMNS, growth_cells, write_growth_report
+    from srec.io import read_json
+
+    rows = check([name.strip() for name in backends.split(",") if name.strip()])
+    wanted = [_size(text) for text in sizes.split(",") if text.strip()] or list(SIZES)
+    settings = Settings(rows, wanted, inputs, limit)
+    earlier = read_json(json_file) if json_file is not None and json_file.is_file() else {}
+    growth = Growth(settings, note, _saver(json_file))
+    growth.go_on_from(earlier)
+    figures = growth.measure()
+    table("One thread", list(GROWTH_COLUMNS), [growth_cells(row) for row in figures["rows"]])
+    for skipped in figures["skipped"]:
+        note(f"skipped {skipped['backend']} at {skipped['items']} items: {skipped['reason']}")
+    if report is not None:
+        note(f"wrote {write_growth_report(report, figures)}")
+
+
+def _saver(path: Path | None) -> Callable[[Any], None]:
+    """Write figures so far, without a word."""
+    from srec.io import write_json
+
+    return (lambda figures: write_json(path, figures)) if path is not None else (lambda _: None)
+
+
+def _size(text: str) -> tuple[int, int]:
+    from srec.errors import InputError
+
+    items, _, dim = text.strip().partition("x")
+    if not (items.isdecimal() and dim.isdecimal() and int(items) >= 100 and 8 <= int(dim) <= 4096):
+        raise InputError(
+            f'"{text.strip()}" is no size: write ITEMSxDIM, such as 100000x352; '
+            "at least 100 items, D from 8 to 4096"
+        )
+    return int(items), int(dim)
