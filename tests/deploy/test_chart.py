@@ -111,7 +111,7 @@ def test_a_pod_has_time_to_drain() -> None:
     for values, seconds in (({}, 10), (RICH, 20)):
         pod = one("Deployment", values)["spec"]["template"]["spec"]
         assert {"name": "SREC_DRAIN_SECONDS", "value": str(seconds)} in pod["containers"][0]["env"]
-        assert pod["terminationGracePeriodSeconds"] >= seconds + 10
+        assert pod["terminationGracePeriodSeconds"] >= seconds + 25
 
 
 def test_scales_by_the_queue_and_by_cpu() -> None:

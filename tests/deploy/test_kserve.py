@@ -48,7 +48,7 @@ def test_the_service_asks_for_this_runtime() -> None:
     assert model["modelFormat"] == {"name": served["name"], "version": served["version"]}
     (runtime,) = RUNTIME["spec"]["containers"]
     drain = next(int(e["value"]) for e in runtime["env"] if e["name"] == "SREC_DRAIN_SECONDS")
-    assert SERVICE["spec"]["predictor"]["terminationGracePeriodSeconds"] >= drain + 10
+    assert SERVICE["spec"]["predictor"]["terminationGracePeriodSeconds"] >= drain + 25
     chart = one("Deployment")["spec"]["template"]["spec"]
     assert (
         chart["automountServiceAccountToken"] is SERVICE["spec"]["predictor"]["automountServiceAccountToken"]
