@@ -2,12 +2,14 @@
 
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 import srec
+from srec.errors import InputError
 from srec.export import backend
 from srec.export.proof import prove_equal
 from srec.graph.inputs import model_inputs
@@ -15,13 +17,14 @@ from srec.graph.session import pad_clicks
 from srec.io import new_folder, write_json
 from srec.manifest import ARTIFACT
 from srec.models import SessionModel
-from srec.serving.artifact import CATALOGUE, GOLDEN, GRAPH
+from srec.serving.artifact import CATALOGUE, GOLDEN, GRAPH, SHORT, SHORT_FACTS
 from srec.serving.golden import golden_answers
 from srec.serving.ranker import EagerScorer, Ranker
 from srec.stores.array import ArrayStore
 from srec.training.run import Run
 
 GOLDEN_SESSIONS = 16
+SHORT_BACKEND = "torchscript"  # runs any model, and a model for few clicks is cheap
 
 
 class ScoringModule(nn.Module):
@@ -54,60 +57,123 @@ def served_module(model: SessionModel) -> nn.Module:
     return ScoringModule(model).eval() if model.trained_by_gradient else model
 
 
-def export_run(run: Run, out: Path, backend_name: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ShortSessionRun:
+    """A second run over the same DATA, whose model answers sessions of at most ``clicks`` known clicks."""
+
+    run: Run
+    clicks: int
+
+
+def export_run(
+    run: Run, out: Path, backend_name: str, short: ShortSessionRun | None = None
+) -> dict[str, Any]:
     """Write ARTIFACT and return its manifest; what was at ``out`` stays until the new one has proved itself.
 
     Raises:
         HostError: the backend cannot run here.
         DataError: the exported model does not answer as the trained one.
+        InputError: the run for short sessions does not fit.
     """
     ARTIFACT.check_target(out)
-    chosen = backend(backend_name)
-    model, graph, sessions = run.model(), run.graph(), run.sample_sessions()
-    max_clicks = run.settings.training.max_clicks
-    store, eager = ArrayStore(graph), EagerScorer(model, model.hops)
+    if short is not None:
+        _check_short(run, short)
+    graph = run.graph()
     with new_folder(out) as folder:
-        example = model_inputs(pad_clicks(sessions[:3], max_clicks), store.fetch, model.hops)
-        facts = chosen.write(served_module(model), example, folder) | {"hops": model.hops}
-        proof = prove_equal(eager, chosen.load(folder, facts), store, sessions, max_clicks)
+        facts, proof = _write_model(run, folder, backend_name, run.sample_sessions())
         graph.save(folder / GRAPH)
         write_json(folder / CATALOGUE, _catalogue(run))
-        golden = golden_answers(Ranker(eager, store, max_clicks), _spread(sessions))
-        write_json(folder / GOLDEN, golden)
+        about_short = {} if short is None else {"short": _write_short(short, folder)}
+        model = run.model()
         manifest = {
             **ARTIFACT.seal(folder),
-            "backend": backend_name,
             **facts,
-            "model": run.settings.model,
-            "max_clicks": max_clicks,
             "n_items": graph.n_items,
             "neighbours": graph.size,
             "graph": graph.digest,
             "srec": srec.__version__,
             "python": platform.python_version(),
-            "run": {
-                "digest": run.digest,
-                "data": run.record["data"]["digest"],
-                "settings": run.record["settings"],
-                "epochs": run.record["epochs"],
-                "validation": run.record["validation"],
-            },
+            "run": _about(run),
             "weights": sum(p.numel() for p in model.parameters()),
             "weights_beside_tables": _beside_tables(model),
             "proof": proof,
+            **about_short,
         }
         write_json(folder / ARTIFACT.name, manifest)
     return manifest
 
 
-def _catalogue(run: Run) -> dict[str, list[Any]]:
-    items = run.items()
-    unnamed = [None] * len(items)
+def _write_model(
+    run: Run, folder: Path, backend_name: str, sessions: Sequence[list[int]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write a run's model and its golden sessions; returns what loading needs to know, and the proof."""
+    chosen = backend(backend_name)
+    model, max_clicks = run.model(), run.settings.training.max_clicks
+    store, eager = ArrayStore(run.graph()), EagerScorer(model, model.hops)
+    example = model_inputs(pad_clicks(sessions[:3], max_clicks), store.fetch, model.hops)
+    facts = chosen.write(served_module(model), example, folder) | {"hops": model.hops}
+    proof = prove_equal(eager, chosen.load(folder, facts), store, sessions, max_clicks)
+    write_json(folder / GOLDEN, golden_answers(Ranker(eager, store, max_clicks), _spread(sessions)))
     return {
-        "appid": items["appid"].to_pylist(),
-        "name": items["name"].to_pylist() if "name" in items.column_names else unnamed,
-        "train_clicks": items["train_clicks"].to_pylist(),
+        "backend": backend_name,
+        **facts,
+        "model": run.settings.model,
+        "max_clicks": max_clicks,
+    }, proof
+
+
+def _write_short(short: ShortSessionRun, folder: Path) -> dict[str, Any]:
+    """Write the model for short sessions into its folder; returns what the manifest says of it."""
+    (folder / SHORT).mkdir()
+    sessions = [session[-short.clicks :] for session in short.run.sample_sessions()]
+    facts, proof = _write_model(short.run, folder / SHORT, SHORT_BACKEND, sessions)
+    write_json(folder / SHORT_FACTS, {"clicks": short.clicks, **facts})
+    return {"clicks": short.clicks, "model": facts["model"], "run": _about(short.run), "proof": proof}
+
+
+def _check_short(run: Run, short: ShortSessionRun) -> None:
+    longest = short.run.settings.training.max_clicks
+    if not 1 <= short.clicks <= longest:
+        raise InputError(f"--short-clicks {short.clicks}: the model for short sessions takes 1 to {longest}")
+    digests = [one.record["data"]["digest"] for one in (run, short.run)]
+    if digests[0] != digests[1]:
+        raise InputError(
+            f"--short-run {short.run.folder} was trained on other data than {run.folder} "
+            f"({digests[1][:12]}, not {digests[0][:12]}): train both on the same DATA"
+        )
+    if short.run.model().hops and short.run.graph().digest != run.graph().digest:
+        raise InputError(
+            f"--short-run {short.run.folder} has another global graph than {run.folder}: "
+            "an artifact holds one, train both with the same refit"
+        )
+
+
+def _about(run: Run) -> dict[str, Any]:
+    """What a manifest says of a run."""
+    return {
+        "digest": run.digest,
+        "data": run.record["data"]["digest"],
+        "settings": run.record["settings"],
+        "epochs": run.record["epochs"],
+        "validation": run.record["validation"],
     }
+
+
+def _catalogue(run: Run) -> dict[str, list[Any]]:
+    """The columns of ``catalogue.json``; those that filters look at only where DATA has metadata."""
+    items = run.items().to_pydict()
+    columns = {
+        "appid": items["appid"],
+        "name": items.get("name", [None] * len(items["appid"])),
+        "train_clicks": items["train_clicks"],
+    }
+    if "tags" not in items:
+        return columns
+    tags = [of_game or () for of_game in items["tags"]]
+    names = sorted({tag for of_game in tags for tag in of_game})
+    number = {name: index for index, name in enumerate(names)}
+    numbered = [[number[tag] for tag in of_game] for of_game in tags]
+    return columns | {"price": items["price"], "free": items["free"], "tag_names": names, "tags": numbered}
 
 
 def _spread(sessions: Sequence[list[int]]) -> list[list[int]]:

@@ -33,12 +33,19 @@ def export(
     run: Annotated[Path, typer.Option(help="Folder that `srec train` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder to write the artifact to.")],
     backend: Annotated[str, typer.Option(help="torchscript, or ipex on hosts with AVX2.")] = "torchscript",
+    short_run: Annotated[
+        Path | None, typer.Option(help="A second run over the same data: its model answers short sessions.")
+    ] = None,
+    short_clicks: Annotated[
+        int, typer.Option(help="With --short-run: known clicks of a short session, at most.")
+    ] = 3,
 ) -> None:
     """Trace and freeze the trained model, and prove that it answers as before."""
-    from srec.export.pipeline import export_run
+    from srec.export.pipeline import ShortSessionRun, export_run
     from srec.training.run import Run
 
-    manifest = export_run(Run(run), out, backend)
+    short = ShortSessionRun(Run(short_run), short_clicks) if short_run else None
+    manifest = export_run(Run(run), out, backend, short)
     proof = manifest["proof"]
     note(
         f"{proof['sessions']} sessions answered alike before and after export, "

@@ -6,17 +6,18 @@ from pathlib import Path
 from srec.errors import DataError
 from srec.export import backend
 from srec.graph.neighbours import GlobalGraph
-from srec.ids import Vocabulary
 from srec.io import read_json
 from srec.manifest import ARTIFACT
+from srec.serving.catalogue import Catalogue
 from srec.serving.golden import replay
-from srec.serving.predictor import Catalogue, ModelInfo, Predictor
+from srec.serving.predictor import ModelInfo, Predictor, ShortSessions
 from srec.serving.ranker import Ranker, Scorer
 from srec.stores import open_store
 from srec.stores.settings import StoreSettings
 
 CATALOGUE, GRAPH, GOLDEN = "catalogue.json", "graph.safetensors", "golden.json"
-SHORT = 12  # characters of a digest that name a version
+SHORT, SHORT_FACTS = "short", "short/short.json"  # the model for short sessions, and how it is used
+_VERSION = 12  # characters of a digest that name a version
 
 
 class Artifact:
@@ -33,7 +34,7 @@ class Artifact:
     @property
     def version(self) -> str:
         """The default version: the start of the content's digest."""
-        return str(self.manifest["digest"])[:SHORT]
+        return str(self.manifest["digest"])[:_VERSION]
 
     @functools.cached_property
     def graph(self) -> GlobalGraph:
@@ -42,9 +43,8 @@ class Artifact:
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:
-        """Appids, names and popularity of the items."""
-        content = read_json(self.folder / CATALOGUE)
-        return Catalogue(Vocabulary(content["appid"]), content["name"], content["train_clicks"])
+        """Appids, names, popularity and metadata of the items."""
+        return Catalogue.of(read_json(self.folder / CATALOGUE))
 
     @functools.cached_property
     def scorer(self) -> Scorer:
@@ -64,8 +64,22 @@ class Artifact:
     ) -> Predictor:
         """The whole path from request to answer."""
         info = ModelInfo.of(self.manifest["model"], version or self.version, self.graph)
-        return Predictor(self.ranker(redis_url, store_settings), self.catalogue, info)
+        ranker = self.ranker(redis_url, store_settings)
+        return Predictor(ranker, self.catalogue, info, self._short(ranker))
 
     def self_test(self) -> int:
         """Replay the golden sessions on the artifact's own graph; ``DataError`` on any difference."""
-        return replay(self.folder / GOLDEN, self.ranker())
+        ranker = self.ranker()
+        replayed = replay(self.folder / GOLDEN, ranker)
+        short = self._short(ranker)
+        return replayed + (replay(self.folder / SHORT / GOLDEN, short.ranker) if short else 0)
+
+    def _short(self, ranker: Ranker) -> ShortSessions | None:
+        """The model for short sessions, on the store and the stopwatch of the main one; None without one."""
+        if SHORT_FACTS not in self.manifest["files"]:
+            return None
+        facts = read_json(self.folder / SHORT_FACTS)
+        scorer = backend(facts["backend"]).load(self.folder / SHORT, facts)
+        short = Ranker(scorer, ranker.store, facts["max_clicks"])
+        short.stages = ranker.stages
+        return ShortSessions(short, facts["clicks"])

@@ -1,33 +1,23 @@
 """Requests -> answers. No server in it: the handler, `srec recommend` and tests call the same class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from srec.graph.neighbours import GlobalGraph
-from srec.ids import Vocabulary
-from srec.serving.contract import Request
+from srec.ids import PADDING
+from srec.serving.catalogue import Catalogue
+from srec.serving.contract import Filters, Request
+from srec.serving.explain import because
+from srec.serving.forms import BECAUSE
 from srec.serving.ranker import Ranker
 from srec.topk import Selection, TopK, select
 
 POPULAR = "popular"  # the source of an answer to a visitor of whom nothing is known
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """The games of one model, in the order of its items.
-
-    Attributes:
-        vocabulary: appid <-> item.
-        names: None where unknown, [V].
-        clicks: clicks in training, [V]; what is popular.
-    """
-
-    vocabulary: Vocabulary
-    names: Sequence[str | None]
-    clicks: Sequence[int]
+SHORT_SESSION = "short-session"  # the source of an answer by the artifact's model for few clicks
+NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True)
@@ -44,64 +34,138 @@ class ModelInfo:
         return cls(source, version, graph.digest[:12])
 
 
+@dataclass(frozen=True)
+class ShortSessions:
+    """A second model over the same items, for sessions of at most ``clicks`` known clicks."""
+
+    ranker: Ranker
+    clicks: int
+
+
+class _Asked(NamedTuple):
+    """A request as the ranking path takes it: known clicks as items, unknown appids each once."""
+
+    request: Request
+    known: list[int]
+    unknown: list[int]
+    selection: Selection
+
+
+class _Found(NamedTuple):
+    """What a request is answered with; ``reasons`` are clicked items, a list for each item answered."""
+
+    source: str
+    ranking: TopK
+    truncated: bool = False
+    reasons: Sequence[Sequence[int]] = ()
+
+
 class Predictor:
     """Answers a batch of requests; every request is answered as if it came alone."""
 
-    def __init__(self, ranker: Ranker, catalogue: Catalogue, info: ModelInfo) -> None:
-        """Put the ranking path, the games' names and the model's name together."""
+    def __init__(
+        self, ranker: Ranker, catalogue: Catalogue, info: ModelInfo, short: ShortSessions | None = None
+    ) -> None:
+        """Put the ranking paths, the games' names and the model's name together."""
         self.ranker = ranker
         self.catalogue = catalogue
         self.info = info
+        self.short = short
         self._popularity = torch.tensor(catalogue.clicks, dtype=torch.float32)
+        self._frequency = self._popularity.log1p()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What answers may name as their source."""
+        return (self.info.source, POPULAR, *((SHORT_SESSION,) if self.short else ()))
+
+    def check(self, request: Request) -> None:
+        """Refuse what only this model can refuse: an unknown tag, a filter without metadata.
+
+        Raises:
+            RequestError: what is wrong, with the value and the nearest known one.
+        """
+        if request.filters is not None:
+            self.catalogue.check(request.filters)
 
     def answer(self, requests: Sequence[Request], request_ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Answer every request, in order, as the objects of the HTTP contract."""
-        clicked = [self.catalogue.vocabulary.items(request.appids) for request in requests]
-        known = [[item for item in items if item] for items in clicked]
-        rankings = self._rank(requests, known)
-        return [
-            self._form(request, items, ranking, request_id)
-            for request, items, ranking, request_id in zip(
-                requests, clicked, rankings, request_ids, strict=True
+        """Answer every request, in order, as the objects of the HTTP contract.
+
+        Raises:
+            RequestError: a request that ``check`` refuses; ask it first where others share the batch.
+        """
+        asked = [self._ask(request) for request in requests]
+        found = self._find(asked)
+        return [self._form(*one) for one in zip(asked, found, request_ids, strict=True)]
+
+    def _ask(self, request: Request) -> _Asked:
+        clicked = self.catalogue.vocabulary.items(request.appids)
+        known, unknown = clicked, []
+        if PADDING in clicked:
+            known = [item for item in clicked if item]
+            strange = (appid for appid, item in zip(request.appids, clicked, strict=True) if not item)
+            unknown = list(dict.fromkeys(strange))
+        filters = request.filters or NO_FILTERS
+        excluded = {*self.catalogue.vocabulary.items(filters.exclude_appids)} - {PADDING}
+        if request.exclude_clicked:
+            excluded.update(known)
+        penalty = request.popularity_penalty
+        selection = Selection(
+            request.k,
+            tuple(excluded),
+            self.catalogue.allowed(filters),
+            self._frequency * penalty if penalty else None,
+        )
+        return _Asked(request, known, unknown, selection)
+
+    def _find(self, asked: Sequence[_Asked]) -> list[_Found]:
+        few = self.short.clicks if self.short else 0
+        found = self._rank(
+            self.info.source, self.ranker, {i: one for i, one in enumerate(asked) if len(one.known) > few}
+        )
+        if self.short:
+            short = {i: one for i, one in enumerate(asked) if 0 < len(one.known) <= few}
+            found |= self._rank(SHORT_SESSION, self.short.ranker, short)
+        return [found[i] if i in found else self._popular(one) for i, one in enumerate(asked)]
+
+    def _rank(self, source: str, ranker: Ranker, asked: Mapping[int, _Asked]) -> dict[int, _Found]:
+        """Answer some of a batch's requests, named by their places, all with at least one known click."""
+        if not asked:
+            return {}
+        sessions = {i: one.known[-ranker.max_clicks :] for i, one in asked.items()}
+        ranked = ranker.rank(list(sessions.values()), [one.selection for one in asked.values()])
+        rankings = dict(zip(asked, ranked, strict=True))
+        explained = [i for i, one in asked.items() if one.request.explain and len(rankings[i].items)]
+        reasons: dict[int, list[list[int]]] = {}
+        if explained:
+            behind = because(
+                ranker, [sessions[i] for i in explained], [rankings[i].items for i in explained], BECAUSE
             )
-        ]
-
-    def _rank(self, requests: Sequence[Request], known: Sequence[list[int]]) -> list[TopK]:
-        selections = [
-            Selection(request.k, items if request.exclude_clicked else ())
-            for request, items in zip(requests, known, strict=True)
-        ]
-        asked = [index for index, items in enumerate(known) if items]
-        rankings: dict[int, TopK] = {}
-        if asked:
-            found = self.ranker.rank([known[i] for i in asked], [selections[i] for i in asked])
-            rankings = dict(zip(asked, found, strict=True))
-        return [
-            rankings[index] if index in rankings else self._popular(selection)
-            for index, selection in enumerate(selections)
-        ]
-
-    def _popular(self, selection: Selection) -> TopK:
-        return select(self._popularity.unsqueeze(0).clone(), [selection])[0]
-
-    def _form(self, request: Request, items: list[int], ranking: TopK, request_id: str) -> dict[str, Any]:
-        unknown = [appid for appid, item in zip(request.appids, items, strict=True) if not item]
-        known = len(items) - len(unknown)
+            reasons = dict(zip(explained, behind, strict=True))
         return {
-            "items": [
-                {
-                    "rank": rank,
-                    "appid": self.catalogue.vocabulary.appid(item),
-                    "score": round(score, 6),
-                    "name": self.catalogue.names[item - 1],
-                }
-                for rank, (item, score) in enumerate(
-                    zip(ranking.items.tolist(), ranking.scores.tolist(), strict=True), start=1
-                )
-            ],
-            "source": self.info.source if known else POPULAR,
-            "unknown_appids": list(dict.fromkeys(unknown)),
-            "truncated": known > self.ranker.max_clicks,
+            i: _Found(source, rankings[i], len(one.known) > ranker.max_clicks, reasons.get(i, ()))
+            for i, one in asked.items()
+        }
+
+    def _popular(self, one: _Asked) -> _Found:
+        ranking = select(self._popularity.unsqueeze(0).clone(), [one.selection])[0]
+        return _Found(POPULAR, ranking, reasons=[()] * len(ranking.items))
+
+    def _form(self, asked: _Asked, found: _Found, request_id: str) -> dict[str, Any]:
+        appid, names = self.catalogue.vocabulary.appid, self.catalogue.names
+        ranking = zip(found.ranking.items.tolist(), found.ranking.scores.tolist(), strict=True)
+        items: list[dict[str, Any]] = [
+            {"rank": rank, "appid": appid(item), "score": round(score, 6), "name": names[item - 1]}
+            for rank, (item, score) in enumerate(ranking, start=1)
+        ]
+        if asked.request.explain:
+            for form, reasons in zip(items, found.reasons, strict=True):
+                form["because"] = [appid(item) for item in reasons]
+        return {
+            "items": items,
+            "source": found.source,
+            "unknown_appids": asked.unknown,
+            "truncated": found.truncated,
             "model": {"name": "srec", "version": self.info.version, "graph": self.info.graph},
             "request_id": request_id,
         }
