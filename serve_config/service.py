@@ -1,5 +1,6 @@
 """`srec serve`: Redis, the neighbours, TorchServe, the operations port; then wait, and end all of them."""
 
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from srec.serve_config.torchserve import TorchServe
 from srec.stores.redis_client import FAILURES, connect, reason
 
 _LOOPBACK = "127.0.0.1"
+log = logging.getLogger(__name__)
 OPERATIONS_PORT = 8083
 NO_REDIS = "array"
 """The store of ``srec.stores.STORES`` that needs no server."""
@@ -101,8 +103,7 @@ def serve(
         url = redis_url or (own_redis.url if own_redis else "")
         if url != NO_REDIS:
             with signals.interruptible():
-                check_redis(url)
-                load_neighbours(archive, url)
+                _fill(archive, url, load_neighbours, must=own_redis is not None)
         chosen, operations_port = _choose_ports(port)
         settings = TorchServeSettings(
             folder=folder,
@@ -142,6 +143,17 @@ def _check_options(port: int, workers: int, addresses: _Addresses) -> None:
             raise InputError(f'address "{address}": give an IPv4 address or a host name, 0.0.0.0 for all')
     remedy = "stop the program that listens there, or choose another port or address"
     ports.check_free(port, addresses.predictions, "predictions", remedy)
+
+
+def _fill(archive: Path, url: str, load: Callable[[Path, str], None], *, must: bool) -> None:
+    """Load the neighbours; where a given Redis is away, ``NeighbourKeeper`` does it later."""
+    try:
+        check_redis(url)
+        load(archive, url)
+    except HostError as error:
+        if must:
+            raise
+        log.warning("%s\nUntil it is there, the archive's own copy of the neighbours answers.", error)
 
 
 def check_redis(url: str) -> None:
