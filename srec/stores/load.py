@@ -64,8 +64,9 @@ def load_graph(
     start = time.monotonic()
     with connect(url, LOAD_SECONDS) as client:
         try:
-            marked = sound(client.ask([("EXISTS", mark_key(graph.digest))]))[0]
-            written = _write(client, graph, keep_expiry=bool(marked), progress=progress)
+            (marked,) = sound(client.ask([("EXISTS", mark_key(graph.digest))]))
+            expiry = ttl_seconds if marked else UNFINISHED_TTL_SECONDS
+            written = _write(client, graph, expiry, progress)
             _publish(client, graph, ttl_seconds)
         except FAILURES as error:
             raise HostError(f"the graph was not loaded: Redis at {client.name} {reason(error)}") from error
@@ -74,21 +75,21 @@ def load_graph(
     return LoadReport(graph.digest, client.name, graph.n_items, written, already_there, seconds)
 
 
-def _write(client: RedisClient, graph: GlobalGraph, keep_expiry: bool, progress: Progress | None) -> int:
+def _write(client: RedisClient, graph: GlobalGraph, expiry: int, progress: Progress | None) -> int:
     """Write the rows that are not there as they should be; return how many these were."""
     written = 0
     for first in range(1, graph.n_items + 1, ROWS_PER_STEP):
         items = np.arange(first, min(first + ROWS_PER_STEP, graph.n_items + 1), dtype=np.int32)
         shards = {shard: items[items % client.shards == shard] for shard in range(client.shards)}
         shards = {shard: part for shard, part in shards.items() if len(part)}
-        written += _write_step(client, graph, shards, keep_expiry)
+        written += _write_step(client, graph, shards, expiry)
         if progress is not None:
             progress(int(items[-1]), graph.n_items)
     return written
 
 
 def _write_step(
-    client: RedisClient, graph: GlobalGraph, shards: dict[int, NDArray[np.int32]], keep_expiry: bool
+    client: RedisClient, graph: GlobalGraph, shards: dict[int, NDArray[np.int32]], expiry: int
 ) -> int:
     names = {shard: fields(items) for shard, items in shards.items()}
     keys = {shard: rows_key(graph.digest, shard) for shard in shards}
@@ -100,10 +101,8 @@ def _write_step(
         rows = zip(names[shard], records, found, strict=True)
         wrong = [part for name, record, value in rows if value != record for part in (name, record)]
         if wrong:
-            commands.append(("HSET", keys[shard], *wrong))
+            commands += [("HSET", keys[shard], *wrong), ("EXPIRE", keys[shard], expiry)]
             written += len(wrong) // 2
-            if not keep_expiry:
-                commands.append(("EXPIRE", keys[shard], UNFINISHED_TTL_SECONDS))
     if commands:
         sound(client.ask(commands))
     return written

@@ -106,11 +106,6 @@ def connect(url: str, timeout: float) -> RedisClient:
     return RedisClient(parse(url), timeout)
 
 
-def server_name(client: RedisClient) -> str:
-    """Where the server is, without user and password."""
-    return client.name
-
-
 def sound(answers: Sequence[Any]) -> Sequence[Any]:
     """Return ``answers``, or raise the first that is an exception."""
     for answer in answers:

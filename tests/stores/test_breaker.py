@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srec.stores.breaker import Breaker
@@ -75,6 +75,7 @@ def test_of_many_threads_one_probes() -> None:
         assert sum(pool.map(ask, range(8))) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 20), st.booleans()), max_size=60))
 def test_whatever_happens_no_pause_exceeds_the_limit(events: list[tuple[float, bool]]) -> None:
     clock = Clock(0.0)

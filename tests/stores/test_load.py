@@ -50,6 +50,22 @@ def test_reports_progress_and_the_second_load_writes_nothing(graph: GlobalGraph,
         assert all(4900 < int(client.ttl(key)) <= 5000 for key in keys(graph))
 
 
+@pytest.mark.parametrize("everything", [False, True], ids=["a row lost", "all lost"])
+def test_a_repair_that_is_interrupted_neither_shortens_nor_drops_the_expiry(
+    graph: GlobalGraph, server: Server, everything: bool
+) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    load_graph(server.url, graph)
+    key = rows_key(graph.digest)
+    with server.client() as client:
+        client.delete(key) if everything else client.hdel(key, fields(np.array([3], np.int32))[0])
+        with pytest.raises(KeyboardInterrupt):
+            load_graph(server.url, graph, progress=interrupt)
+        assert int(client.ttl(key)) > UNFINISHED_TTL_SECONDS
+
+
 @pytest.mark.parametrize("damage", ["lost", "wrong", "short"])
 def test_a_damaged_graph_is_repaired_and_no_more_is_written(
     graph: GlobalGraph, server: Server, damage: str

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -28,6 +28,7 @@ def test_the_format_is_that_of_the_golden_file() -> None:
     np.testing.assert_array_equal(records["weights"], weights)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_rows_survive_packing(data: st.DataObject) -> None:
     n_items, size = data.draw(st.integers(1, 2**31 - 1)), data.draw(st.integers(1, 20))
@@ -41,6 +42,7 @@ def test_any_rows_survive_packing(data: st.DataObject) -> None:
     np.testing.assert_array_equal(records["weights"], weights)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**31 - 1), unique=True))
 def test_every_item_has_a_field_of_its_own(items: list[int]) -> None:
     names = fields(np.array(items, np.int32))

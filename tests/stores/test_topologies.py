@@ -14,7 +14,7 @@ from srec.stores.fallback import FallbackStore
 from srec.stores.load import load_graph
 from srec.stores.record import mark_key
 from srec.stores.redis import RedisStore
-from srec.stores.redis_client import CLUSTER_SHARDS, connect, server_name
+from srec.stores.redis_client import CLUSTER_SHARDS, connect
 from srec.stores.settings import StoreSettings
 from tests.stores.conftest import AMPLE_MS
 from tests.stores.contract import StoreContract, assert_rows
@@ -195,7 +195,7 @@ def test_logins_of_server_and_sentinel_differ_and_no_message_holds_one(
 )
 def test_a_url_is_read_without_connecting(url: str, name: str) -> None:
     with connect(url, 1.0) as client:
-        assert server_name(client) == name
+        assert client.name == name
         assert client.shards == (CLUSTER_SHARDS if "cluster" in url else 1)
 
 
