@@ -49,11 +49,9 @@ _CONFIG = "model-config.yaml"
 _HANDLER = "srec_handler.py"
 
 
-def _batch(size: int, delay: int) -> tuple[tuple[str, str, str], ...]:
-    return (
-        (_CONFIG, "batchSize: 32", f"batchSize: {size}"),
-        (_CONFIG, "maxBatchDelay: 1", f"maxBatchDelay: {delay}"),
-    )
+def _batch(size: int = 32, delay: int = 1) -> tuple[tuple[str, str, str], ...]:
+    changes = (("batchSize: 32", f"batchSize: {size}"), ("maxBatchDelay: 1", f"maxBatchDelay: {delay}"))
+    return tuple((_CONFIG, old, new) for old, new in changes if old != new)
 
 
 LEVERS = (
@@ -63,13 +61,13 @@ LEVERS = (
         archive=((_HANDLER, "root.setLevel(logging.WARNING)", "root.setLevel(logging.INFO)"),),
     ),
     Lever("forkjoin", "Java's common pool as it sizes itself", True, ("-Djava.util.concurrent.Fork",)),
-    Lever("batch-1", "no batches: one request a call", True, archive=_batch(1, 1)),
-    Lever("batch-8", "batches of at most 8", True, archive=_batch(8, 1)),
-    Lever("batch-64", "batches of at most 64", archive=_batch(64, 1)),
+    Lever("batch-1", "no batches: one request a call", True, archive=_batch(size=1)),
+    Lever("batch-8", "batches of at most 8", True, archive=_batch(size=8)),
+    Lever("batch-64", "batches of at most 64", archive=_batch(size=64)),
     Lever("delay-0", "a batch waits for nobody (by model_snapshot; TorchServe's yaml knows no 0)",
           properties={"load_models": None, "model_snapshot": "SNAPSHOT"}),
-    Lever("delay-2", "a batch waits 2 ms", archive=_batch(32, 2)),
-    Lever("delay-5", "a batch waits 5 ms", archive=_batch(32, 5)),
+    Lever("delay-2", "a batch waits 2 ms", archive=_batch(delay=2)),
+    Lever("delay-5", "a batch waits 5 ms", archive=_batch(delay=5)),
     Lever("workers-1", "one worker", True, workers=1),
     Lever("stock-reads", "TorchServe's own reads: about 40 system calls a request", True,
           archive=((_CONFIG, "buffered_reads: true", "buffered_reads: false"),)),

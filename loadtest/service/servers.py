@@ -64,6 +64,7 @@ class Running:
             p for p in self._java.children(recursive=True) if "model_service_worker" in " ".join(p.cmdline())
         ]
         self._redis = psutil.Process(redis.pid)
+        self.management_url = server.settings.management_url
         self.url = server.settings.predictions_url.partition("/predictions")[0]
 
     def cpu_seconds(self) -> dict[str, float]:

@@ -26,6 +26,7 @@ def register(_app: typer.Typer) -> None:
     """Add the verbs to the group."""
     bench.command("levers")(bench_levers)
     bench.command("service")(bench_service)
+    bench.command("request")(bench_request)
 
 
 def bench_levers(
@@ -63,6 +64,19 @@ def bench_service(
 
     figures = compare(mar, [NOOP], workers=workers, pairs=pairs, seconds=seconds, progress=note)
     _keep(json_file, figures, baseline_table(figures))
+
+
+def bench_request(
+    mar: Mar = DEFAULT_MAR,
+    batch: Annotated[list[int] | None, typer.Option(min=1, max=32, help="Requests a call; repeat.")] = None,
+    repeats: Annotated[int, typer.Option(min=10, help="Measured batches of each size.")] = 500,
+    json_file: Json = None,
+) -> None:
+    """Where a worker's time for a request goes: receive, parse, graph, store, model, top-k, write."""
+    from srec.loadtest.service.request import request_shares, shares_table
+
+    figures = request_shares(mar, batches=batch or (1, 32), repeats=repeats, progress=note)
+    _keep(json_file, figures, shares_table(figures))
 
 
 def _keep(json_file: Path | None, figures: dict[str, Any], table: str) -> None:
