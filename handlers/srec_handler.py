@@ -4,10 +4,11 @@ The only file that knows TorchServe's handler interface. Exactly one class may b
 """
 
 import contextlib
-import json
+import hmac
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ import torch
 
 from srec.errors import RequestError
 from srec.serving.artifact import Artifact
-from srec.serving.contract import Request, error_body, parse_request
+from srec.serving.contract import error_body
+from srec.serving.exchange import Exchange, read_exchange
 from srec.serving.frontend_reads import buffer_reads
 from srec.serving.metrics import Sink
 from srec.serving.observed import ObservedBatch
-from srec.serving.predictor import POPULAR, Predictor
+from srec.serving.predictor import Predictor
 from srec.serving.telemetry import Telemetry, open_telemetry
 from srec.stores.settings import StoreSettings
 
@@ -31,6 +33,8 @@ class SrecHandler:
 
     predictor: Predictor
     telemetry: Telemetry
+    api_key: bytes
+    """What clients must send; empty: nothing."""
 
     def initialize(self, context: Any) -> None:
         """Load the archive's model, check it against its golden sessions, open the neighbour store."""
@@ -38,6 +42,7 @@ class SrecHandler:
         torch.set_num_threads(1)
         with contextlib.suppress(RuntimeError):  # only the first call in a process may set it
             torch.set_num_interop_threads(1)
+        self.api_key = os.environ.get("SREC_API_KEY", "").encode()
         artifact = Artifact(Path(context.system_properties["model_dir"]))
         artifact.self_test()
         ours = (context.model_yaml_config or {}).get("srec", {})
@@ -52,7 +57,7 @@ class SrecHandler:
         self.telemetry = open_telemetry(
             _metrics_sink(context.metrics),
             info.version,
-            sources=(info.source, POPULAR),
+            sources=self.predictor.sources,
             take_stages=ranker.stages.take,
             store=ranker.store,
         )
@@ -64,28 +69,52 @@ class SrecHandler:
 
     def _answer(self, rows: list[dict[str, Any]], context: Any, observed: ObservedBatch) -> list[str]:
         answers: list[str] = [""] * len(rows)
-        requests: dict[int, Request] = {}
+        asked: dict[int, Exchange] = {}
+        headers = [_headers(context, index) for index in range(len(rows))]
+        ids = [_request_id(of_row, context.get_request_id(index)) for index, of_row in enumerate(headers)]
         for index, row in enumerate(rows):
             context.set_response_content_type(index, "application/json")
+            status, kind, message = 401, "Unauthorized", "the header X-API-Key is missing or wrong"
             try:
-                requests[index] = parse_request(_body(row))
+                if self._may_ask(headers[index]):
+                    asked[index] = self._read(row, headers[index])
+                    continue
             except RequestError as error:
-                context.set_response_status(400, "Bad Request", index)
-                answers[index] = error_body(400, "InvalidRequest", str(error))
-                observed.refused(_request_id(context, index), 400, _header(context, index, "traceparent"))
-        ids = [_request_id(context, index) for index in requests]
+                status, kind, message = 400, "InvalidRequest", str(error)
+            context.set_response_status(status, HTTPStatus(status).phrase, index)
+            answers[index] = error_body(status, kind, message)
+            observed.refused(ids[index], status, headers[index].get("traceparent"))
         observed.parsed()
-        for index, answer in zip(requests, self.predictor.answer(list(requests.values()), ids), strict=True):
-            answers[index] = json.dumps(answer, ensure_ascii=False)
+        requests = [(index, request) for index, exchange in asked.items() for request in exchange.requests]
+        forms = self.predictor.answer(
+            [request for _, request in requests], [ids[index] for index, _ in requests]
+        )
+        of_row: dict[int, list[dict[str, Any]]] = {index: [] for index in asked}
+        for (index, request), form in zip(requests, forms, strict=True):
+            of_row[index].append(form)
             observed.answered(
-                answer["request_id"],
-                answer["source"],
-                requests[index].appids,
-                answer["unknown_appids"],
-                truncated=answer["truncated"],
-                traceparent=_header(context, index, "traceparent"),
+                ids[index],
+                form["source"],
+                request.appids,
+                form["unknown_appids"],
+                truncated=form["truncated"],
+                traceparent=headers[index].get("traceparent"),
             )
+        for index, exchange in asked.items():
+            answers[index] = exchange.write(of_row[index])
         return answers
+
+    def _may_ask(self, headers: Mapping[str, str]) -> bool:
+        given = headers.get("x-api-key", "").encode(errors="replace")
+        return not self.api_key or hmac.compare_digest(given, self.api_key)
+
+    def _read(self, row: dict[str, Any], headers: Mapping[str, str]) -> Exchange:
+        """Read a row's body, and check what only the loaded model can; ``RequestError`` where it is wrong."""
+        # TorchServe tells its handlers the rest of the path behind /predictions/srec, and nothing of /v2.
+        exchange = read_exchange(_body(row), open_inference="url_path" not in headers)
+        for request in exchange.requests:
+            self.predictor.check(request)
+        return exchange
 
 
 def _quieten(root: logging.Logger) -> None:
@@ -99,17 +128,16 @@ def _body(row: dict[str, Any]) -> object:
     return row.get("body", row.get("data"))
 
 
-def _request_id(context: Any, index: int) -> str:
-    """The client's own id where TorchServe passes the header on, else the one TorchServe gave."""
-    return str(_header(context, index, "x-request-id") or context.get_request_id(index))[:MAX_REQUEST_ID]
+def _headers(context: Any, index: int) -> dict[str, str]:
+    """A request's headers by their names in lower case, whichever case they came in."""
+    return {name.lower(): str(value) for name, value in context.get_all_request_header(index).items()}
 
 
-def _header(context: Any, index: int, name: str) -> str | None:
-    """A header of the request, whose name may come in any case."""
-    for given, value in context.get_all_request_header(index).items():
-        if given.lower() == name:
-            return str(value)
-    return None
+def _request_id(headers: Mapping[str, str], made: str) -> str:
+    """The client's own id where it is printable ASCII of a bearable length, else the one TorchServe made."""
+    given = headers.get("x-request-id", "")
+    usable = 0 < len(given) <= MAX_REQUEST_ID and given.isascii() and given.isprintable()
+    return given if usable else made
 
 
 def _metrics_sink(metrics: Any) -> Sink:

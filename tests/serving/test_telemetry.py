@@ -1,16 +1,10 @@
 """Batches as the handler reports them: metrics, the request log, traces."""
 
-import gzip
-import http.server
 import json
 import logging
-import queue
-import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from srec.errors import InputError
 from srec.serving import request_log
@@ -19,6 +13,7 @@ from srec.serving.observed import ObservedBatch
 from srec.serving.telemetry import Telemetry, watch_store
 from srec.serving.tracing import Tracer, tracer_from_environment
 from srec.stores.counters import StoreCounters
+from tests.collector import Collector
 
 STAGES = {"graph": 0.001, "store": 0.002, "model": 0.004, "top_k": 0.0005}
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -139,45 +134,10 @@ class TestRequestLog:
             telemetry(Sums())
 
 
-class Collector:
-    """A collector of OTLP over HTTP that keeps the spans it is sent."""
-
-    def __init__(self) -> None:
-        received: queue.Queue[bytes] = queue.Queue()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                received.put(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
-                self.send_response(200 if self.path == "/v1/traces" else 404)
-                self.end_headers()
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.received = received
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def spans(self) -> list[Span]:
-        message = ExportTraceServiceRequest.FromString(self.received.get(timeout=60))
-        return [
-            span for group in message.resource_spans for scope in group.scope_spans for span in scope.spans
-        ]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    running = Collector()
-    yield running
-    running.close()
+    with Collector() as running:
+        yield running
 
 
 class TestTraces:
