@@ -91,8 +91,8 @@ def shares_table(figures: Figures) -> str:
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return (
         f"{text}\n\nMeans over the faster half of the batches. Overhead is parse, graph, store, write: all "
-        "of the handler but model and top-k. `receive` and `server` are TorchServe's protocol, its service code "
-        "and our telemetry; Java is not in it (`srec bench service` has its CPU). "
+        "of the handler but model and top-k. `receive` and `server` are TorchServe's protocol, its service "
+        "code and our telemetry; Java is not in it (`srec bench service` has its CPU). "
         f"{figures['machine']['cpu']}, {figures['finished']}.\n"
     )
 
