@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from srec.serving.metrics import STORE_FETCHES, STORE_ROWS, STORE_UP, Metrics, Sink
+from srec.serving.metrics import (
+    FAST_FALLBACKS,
+    STORE_FETCHES,
+    STORE_ROWS,
+    STORE_UP,
+    Metrics,
+    Sink,
+)
 from srec.serving.observed import ObservedBatch
 from srec.serving.request_log import log as request_log
 from srec.serving.request_log import request_log_level, write_request_log
@@ -63,9 +70,11 @@ class Telemetry:
 def open_telemetry(
     sink: Sink,
     version: str,
+    *,
     sources: Sequence[str],
     take_stages: Callable[[], Mapping[str, float]],
     store: NeighbourStore,
+    scorer: object = None,
 ) -> Telemetry:
     """What a worker starts with: everything the environment asks for, and metrics sent from now on.
 
@@ -75,10 +84,13 @@ def open_telemetry(
         sources: what answers will name as their source.
         take_stages: gives the seconds of the ranking stages since it was last called.
         store: where neighbours come from; one with a fallback is watched.
+        scorer: the model; one with a scan that counts its fallbacks is watched.
     """
     metrics = Metrics(sink, version, sources)
     if isinstance(store, FallbackStore):
         watch_store(metrics, store.counters)
+    if (scan := getattr(scorer, "scan", None)) is not None:
+        metrics.watch(FAST_FALLBACKS, (), lambda: int(scan.fallbacks))
     telemetry = Telemetry(metrics, take_stages, tracer_from_environment(version))
     metrics.start()
     return telemetry

@@ -3,16 +3,21 @@
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from srec.errors import InputError
+from srec.graph.neighbours import GlobalGraph
 from srec.serving import request_log
 from srec.serving.metrics import GAUGES, STORE_ROWS, Metrics
 from srec.serving.observed import ObservedBatch
-from srec.serving.telemetry import Telemetry, watch_store
+from srec.serving.telemetry import Telemetry, open_telemetry, watch_store
 from srec.serving.tracing import Tracer, tracer_from_environment
+from srec.stores.array import ArrayStore
 from srec.stores.counters import StoreCounters
+from srec.stores.fallback import FallbackStore
 from tests.collector import Collector
 
 STAGES = {"graph": 0.001, "store": 0.002, "model": 0.004, "top_k": 0.0005}
@@ -94,6 +99,24 @@ def test_the_stores_health_is_that_of_the_last_fetch() -> None:
     counters.fetches, counters.failing = 6, False
     metrics.flush()
     assert sums.values["srec_store_up", ()] == 1
+
+
+def test_what_the_environment_asks_for_is_open_at_once_and_all_parts_are_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SREC_OTLP_ENDPOINT", raising=False)
+    sums, graph = Sums(), GlobalGraph(np.zeros((3, 2), np.int32), np.zeros((3, 2), np.float32))
+    store = FallbackStore(ArrayStore(graph), ArrayStore(graph))
+    scorer = SimpleNamespace(scan=SimpleNamespace(fallbacks=0))
+    opened = open_telemetry(
+        sums, "v1", sources=("gce-gnn",), take_stages=lambda: dict(STAGES), store=store, scorer=scorer
+    )
+    store.fetch(np.array([1, 2], np.int32))
+    scorer.scan.fallbacks = 4
+    opened.metrics.close()
+    assert sums.values["srec_fast_fallbacks_total", ()] == 4
+    assert sums.values["srec_store_fetches_total", ("primary",)] == 1
+    assert sums.values["srec_requests_total", ("gce-gnn", "200")] == 0
 
 
 class TestRequestLog:
