@@ -25,6 +25,8 @@ class RunningService(BaseModel):
     log_folder: Path
     management_url: str
     predictions_url: str
+    metrics_url: str
+    operations_url: str
     redis_url: str
     workers: int
     response_timeout: int | None

@@ -117,7 +117,11 @@ def serve(
             redis_url=url,
             job_queue_size=limits.queue_size(workers),
         )
-        _describe(settings, mar, url, limits, verify_key).write()
+        operations_url = f"http://{reachable(addresses.operations)}:{operations_port}"
+        described = _describe(
+            settings, operations_url, mar, redis_url=url, limits=limits, verify_key=verify_key
+        )
+        described.write()
         health = Health(settings.management_url, settings.predictions_url, settings.probe, settings.model)
         stack.enter_context(Operations(health, addresses.operations, operations_port))
         server = stack.enter_context(TorchServe(settings))
@@ -125,7 +129,6 @@ def serve(
         if url != NO_REDIS:
             stack.enter_context(NeighbourKeeper(archive, url, load_neighbours))
         supervisor = Supervisor(server, own_redis, health, signals)
-        operations_url = f"http://{reachable(addresses.operations)}:{operations_port}"
         info = _info(server, operations_url, url, version, own_redis)
         try:
             supervisor.run(lambda: on_ready(info))
@@ -198,7 +201,13 @@ def _choose_ports(inference: int) -> tuple[Ports, int]:
 
 
 def _describe(
-    settings: TorchServeSettings, mar: Path, redis_url: str, limits: Limits, verify_key: Path | None
+    settings: TorchServeSettings,
+    operations_url: str,
+    mar: Path,
+    *,
+    redis_url: str,
+    limits: Limits,
+    verify_key: Path | None,
 ) -> RunningService:
     return RunningService(
         folder=settings.folder,
@@ -207,6 +216,8 @@ def _describe(
         log_folder=settings.log_folder,
         management_url=settings.management_url,
         predictions_url=settings.predictions_url,
+        metrics_url=settings.metrics_url,
+        operations_url=operations_url,
         redis_url=redis_url,
         workers=settings.workers,
         response_timeout=limits.response_timeout,

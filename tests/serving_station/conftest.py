@@ -7,6 +7,7 @@ import pytest
 
 from srec.export.archive import build_archive
 from srec.io import digest_of, sha256, write_json
+from tests.serving_station.serving import GATE
 
 ECHO = """
 import json, logging, os
@@ -38,7 +39,7 @@ class Unreachable:
     def handle(self, rows, context):
         return rows
 """
-HANDLERS = {"echo": ECHO, "broken": BROKEN, "import": IMPORTS_NOTHING}
+HANDLERS = {"gate": GATE, "echo": ECHO, "broken": BROKEN, "import": IMPORTS_NOTHING}
 WORKER_FILES = ("srec/__init__.py", "srec/errors.py", "srec/graph/__init__.py", "srec/export/__init__.py")
 
 
@@ -48,7 +49,9 @@ def write_artifact(folder: Path) -> Path:
     (folder / "weights.bin").write_bytes(bytes(range(256)) * 64)
     (folder / "tables" / "names.json").write_text('{"1": "Portal"}')
     files = {name: sha256(folder / name) for name in ("weights.bin", "tables/names.json")}
-    write_json(folder / "manifest.json", {"format": 1, "digest": digest_of(files), "files": files})
+    write_json(
+        folder / "manifest.json", {"format": 1, "digest": digest_of(files), "files": files, "graph": "9f"}
+    )
     return folder
 
 
