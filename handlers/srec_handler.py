@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from srec.errors import RequestError
+from srec.errors import AccessError, RequestError
 from srec.serving.artifact import Artifact
 from srec.serving.contract import error_body
 from srec.serving.exchange import Exchange, read_exchange
@@ -26,6 +26,7 @@ from srec.serving.telemetry import Telemetry, open_telemetry
 from srec.stores.settings import StoreSettings
 
 MAX_REQUEST_ID = 128
+BAD_REQUEST, UNAUTHORIZED = (400, "InvalidRequest"), (401, "Unauthorized")
 
 
 class SrecHandler:
@@ -60,6 +61,7 @@ class SrecHandler:
             sources=self.predictor.sources,
             take_stages=ranker.stages.take,
             store=ranker.store,
+            scorer=ranker.scorer,
         )
 
     def handle(self, rows: list[dict[str, Any]], context: Any) -> list[str]:
@@ -68,53 +70,54 @@ class SrecHandler:
             return self._answer(rows, context, observed)
 
     def _answer(self, rows: list[dict[str, Any]], context: Any, observed: ObservedBatch) -> list[str]:
+        headers = [_headers(context, index) for index in range(len(rows))]
+        ids = [_request_id(known, context.get_request_id(index)) for index, known in enumerate(headers)]
         answers: list[str] = [""] * len(rows)
         asked: dict[int, Exchange] = {}
-        headers = [_headers(context, index) for index in range(len(rows))]
-        ids = [_request_id(of_row, context.get_request_id(index)) for index, of_row in enumerate(headers)]
         for index, row in enumerate(rows):
             context.set_response_content_type(index, "application/json")
-            status, kind, message = 401, "Unauthorized", "the header X-API-Key is missing or wrong"
             try:
-                if self._may_ask(headers[index]):
-                    asked[index] = self._read(row, headers[index])
-                    continue
+                asked[index] = self._read(row, headers[index])
             except RequestError as error:
-                status, kind, message = 400, "InvalidRequest", str(error)
-            context.set_response_status(status, HTTPStatus(status).phrase, index)
-            answers[index] = error_body(status, kind, message)
-            observed.refused(ids[index], status, headers[index].get("traceparent"))
+                status, kind = UNAUTHORIZED if isinstance(error, AccessError) else BAD_REQUEST
+                context.set_response_status(status, HTTPStatus(status).phrase, index)
+                answers[index] = error_body(status, kind, str(error))
+                observed.refused(ids[index], status, headers[index].get("traceparent"))
         observed.parsed()
-        requests = [(index, request) for index, exchange in asked.items() for request in exchange.requests]
-        forms = self.predictor.answer(
-            [request for _, request in requests], [ids[index] for index, _ in requests]
-        )
-        of_row: dict[int, list[dict[str, Any]]] = {index: [] for index in asked}
-        for (index, request), form in zip(requests, forms, strict=True):
-            of_row[index].append(form)
-            observed.answered(
-                ids[index],
-                form["source"],
-                request.appids,
-                form["unknown_appids"],
-                truncated=form["truncated"],
-                traceparent=headers[index].get("traceparent"),
-            )
-        for index, exchange in asked.items():
-            answers[index] = exchange.write(of_row[index])
+        for index, forms in self._predict(asked, ids).items():
+            answers[index] = asked[index].write(forms)
+            for request, form in zip(asked[index].requests, forms, strict=True):
+                observed.answered(
+                    ids[index],
+                    form["source"],
+                    request.appids,
+                    form["unknown_appids"],
+                    truncated=form["truncated"],
+                    traceparent=headers[index].get("traceparent"),
+                )
         return answers
 
-    def _may_ask(self, headers: Mapping[str, str]) -> bool:
-        given = headers.get("x-api-key", "").encode(errors="replace")
-        return not self.api_key or hmac.compare_digest(given, self.api_key)
-
     def _read(self, row: dict[str, Any], headers: Mapping[str, str]) -> Exchange:
-        """Read a row's body, and check what only the loaded model can; ``RequestError`` where it is wrong."""
+        """Read a row's body and check what only the loaded model can; ``RequestError`` where it is wrong."""
+        given = headers.get("x-api-key", "").encode(errors="replace")
+        if self.api_key and not hmac.compare_digest(given, self.api_key):
+            raise AccessError("the header X-API-Key is missing or wrong: send the key of this service")
         # TorchServe tells its handlers the rest of the path behind /predictions/srec, and nothing of /v2.
         exchange = read_exchange(_body(row), open_inference="url_path" not in headers)
         for request in exchange.requests:
             self.predictor.check(request)
         return exchange
+
+    def _predict(self, asked: Mapping[int, Exchange], ids: Sequence[str]) -> dict[int, list[dict[str, Any]]]:
+        """Answer the requests of all rows at once; returns each row's answers."""
+        rows = [index for index, exchange in asked.items() for _ in exchange.requests]
+        requests = [request for exchange in asked.values() for request in exchange.requests]
+        answers: dict[int, list[dict[str, Any]]] = {index: [] for index in asked}
+        for index, answer in zip(
+            rows, self.predictor.answer(requests, [ids[index] for index in rows]), strict=True
+        ):
+            answers[index].append(answer)
+        return answers
 
 
 def _quieten(root: logging.Logger) -> None:

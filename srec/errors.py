@@ -5,6 +5,7 @@
     ├── DataError             a DATA, RUN or artifact folder is damaged or of another model
     ├── HostError             this machine lacks something: Java, a port, Redis, a package
     ├── RequestError          an HTTP request breaks the contract (answered as 400)
+    │   └── AccessError       it comes without the service's key (answered as 401)
     ├── StoreError            a neighbour store did not deliver (answered from the fallback)
     └── ServiceError          srec.client got no answer from a service
         ├── RefusedError      the service refuses the request: the contract, the API key, the path (4xx)
@@ -36,6 +37,10 @@ class HostError(SrecError):
 
 class RequestError(SrecError):
     """A prediction request breaks the contract; the message is sent to the client."""
+
+
+class AccessError(RequestError):
+    """A prediction request comes without the service's key."""
 
 
 class StoreError(SrecError):

@@ -14,9 +14,12 @@ def because(
 ) -> list[list[list[int]]]:
     """Name the clicked items behind each answered item, the strongest first; equally strong ones ascending.
 
-    A click's share in a score is beta_i h'_i . v where the model's session vector is a sum over clicks, else
-    what the score loses when the clicked item is taken out of the session. The shares of an item that was
-    clicked several times are summed. Only what raised the score is named.
+    A click's share in a score is beta_i h'_i . v where the model's session vector is a sum over clicks; the
+    shares of an item that was clicked several times are summed. Scores are logits, whose sign says nothing,
+    so the largest shares are named whatever their sign.
+
+    For other models a share is what the score loses when the item is taken out of the session, and only
+    what the score would lose something without is named.
 
     Args:
         ranker: what answered.
@@ -30,7 +33,8 @@ def because(
         found = [_left_out(ranker, session, items) for session, items in zip(seen, answered, strict=True)]
     else:
         found = [_by_item(session, shares) for session, shares in zip(seen, by_click, strict=True)]
-    return [_strongest(session, shares, most) for session, shares in zip(seen, found, strict=True)]
+    least = -torch.inf if by_click is not None else 0.0
+    return [_strongest(session, shares, most, least) for session, shares in zip(seen, found, strict=True)]
 
 
 def _by_item(session: list[int], shares: Tensor) -> Tensor:
@@ -50,11 +54,11 @@ def _left_out(ranker: Ranker, session: list[int], items: Tensor) -> Tensor:
     return (scores[0] - scores[1:]).T
 
 
-def _strongest(session: list[int], shares: Tensor, most: int) -> list[list[int]]:
-    """The items with the largest shares above zero, for each row of shares [n, M]."""
+def _strongest(session: list[int], shares: Tensor, most: int, least: float) -> list[list[int]]:
+    """The items with the largest shares above ``least``, for each row of shares [n, M]."""
     clicked = sorted(set(session))
     values, order = shares.sort(dim=1, descending=True, stable=True)
     return [
-        [clicked[index] for index, share in zip(places[:most], row[:most], strict=True) if share > 0]
+        [clicked[index] for index, share in zip(places[:most], row[:most], strict=True) if share > least]
         for places, row in zip(order.tolist(), values.tolist(), strict=True)
     ]

@@ -55,9 +55,16 @@ VOTES = weights((0, 0, 3, 1, -2, 0), (0, 0, 2, 2, 5, 0), (0, 0, 9, 3, 1, 0))
 @pytest.mark.parametrize("additive", [True, False])
 def test_the_strongest_clicks_that_speak_for_a_game(additive: bool) -> None:
     ranker = make_ranker(WeightedClicks(VOTES, additive=additive))
-    answered = [torch.tensor([3, 4, 5, 6]), torch.tensor([3])]
-    assert because(ranker, [[1, 2, 1], [2, 1]], answered, 3) == [[[1, 2], [1, 2], [2], []], [[1, 2]]]
+    answered = [torch.tensor([3, 4]), torch.tensor([3])]
+    assert because(ranker, [[1, 2, 1], [2, 1]], answered, 3) == [[[1, 2], [1, 2]], [[1, 2]]]
     assert because(ranker, [[1, 2, 1]], [torch.tensor([3, 4])], 1) == [[[1], [1]]]
+
+
+@pytest.mark.parametrize(("additive", "of_five", "of_six"), [(True, [2, 1], [1, 2]), (False, [2], [])])
+def test_shares_of_any_sign_but_only_losses(additive: bool, of_five: list[int], of_six: list[int]) -> None:
+    """A negative share is the smaller one; without a click that speaks against a game, nothing is lost."""
+    ranker = make_ranker(WeightedClicks(VOTES, additive=additive))
+    assert because(ranker, [[1, 2, 1]], [torch.tensor([5, 6])], 3) == [[of_five, of_six]]
 
 
 @pytest.mark.parametrize("additive", [True, False])
@@ -70,7 +77,7 @@ def test_answers_name_clicked_appids_and_at_most_three() -> None:
     predictor = make_predictor(WeightedClicks(VOTES, additive=True))
     answer = ask(predictor, 7, 10, 20, 30, explain=True)
     assert {item["appid"]: item["because"] for item in answer["items"]} == {
-        40: [30, 20, 10], 50: [20, 30], 60: [],
+        40: [30, 20, 10], 50: [20, 30, 10], 60: [10, 20, 30],
     }  # fmt: skip
     assert all("because" not in item for item in ask(predictor, 10)["items"])
     assert [item["because"] for item in ask(predictor, 7, explain=True)["items"]] == [[]] * len(APPIDS)
@@ -116,8 +123,5 @@ def test_shares_of_an_additive_model_are_its_terms() -> None:
     with torch.no_grad():
         terms = model.shares(items.unsqueeze(0), *inputs_of(model, [session]))[0]  # [3, 4]
     by_item = {4: terms[:, 0] + terms[:, 2], 9: terms[:, 1], 11: terms[:, 3]}
-    expected = [
-        sorted((i for i in by_item if by_item[i][row] > 0), key=lambda i: -float(by_item[i][row]))
-        for row in range(3)
-    ]
+    expected = [sorted(by_item, key=lambda i: -float(by_item[i][row])) for row in range(3)]
     assert because(ranker, [session], [items], 3) == [expected]

@@ -13,6 +13,7 @@ import torch
 from srec.errors import DataError
 from srec.handlers.srec_handler import SrecHandler
 from srec.serving import ranker
+from srec.serving.contract import Answer, ErrorBody
 from srec.serving.metrics import Metrics
 from tests.conftest import Line
 
@@ -94,12 +95,78 @@ def test_a_batch_of_bad_rows_asks_the_model_nothing(handler: SrecHandler) -> Non
 
 
 def test_version_graph_and_request_id(handler: SrecHandler, line: Line) -> None:
-    headers = [{"x-request-id": "from client"}, {"X-Request-Id": "y" * 500}, {}]
-    rows = [{"body": [620]}] * 3
+    given = ["from client", "y" * 128, "y" * 129, "two\nlines", "sch\u00f6n", ""]
+    headers = [*({"X-Request-Id": text} for text in given), {"x-request-id": "low"}, {}]
+    rows = [{"body": [620]}] * len(headers)
     answers = handle(handler, rows, FakeContext(Path(), headers))
-    assert [answer["request_id"] for answer in answers] == ["from client", "y" * 128, "own-2"]
+    assert [answer["request_id"] for answer in answers] == [
+        "from client", "y" * 128, "own-2", "own-3", "own-4", "own-5", "low", "own-7",
+    ]  # fmt: skip
     graph = json.loads((line.artifact / "manifest.json").read_text())["graph"]
     assert answers[0]["model"] == {"name": "srec", "version": "7.0", "graph": graph[:12]}
+
+
+def test_a_filter_that_only_the_model_can_refuse_touches_no_other_row(handler: SrecHandler) -> None:
+    context = FakeContext(Path())
+    wrong = {"appids": [620], "filters": {"tags_any": ["Puzle"]}}
+    fine = {"appids": [620], "explain": True, "filters": {"tags_any": ["Puzzle"], "max_price": 20}}
+    answers = handle(handler, [{"body": fine}, {"body": wrong}, {"body": [620]}], context)
+    assert context.status == {1: 400}
+    assert answers[1]["message"] == 'filters.tags_any[0]: unknown tag "Puzle" (did you mean "Puzzle"?)'
+    assert all(item["because"] == [620] for item in answers[0]["items"])
+    assert len(answers[2]["items"]) == 10
+
+
+@pytest.mark.parametrize("header", ["X-API-Key", "x-api-key"])
+def test_a_key_is_asked_of_every_row(
+    handler: SrecHandler, monkeypatch: pytest.MonkeyPatch, header: str
+) -> None:
+    monkeypatch.setattr(handler, "api_key", b"right")
+    context = FakeContext(Path(), [{header: "right"}, {header: "wrong"}, {}, {header: "\ud800"}])
+    answers = handle(
+        handler, [{"body": [620]}, {"body": [620]}, {"body": "nonsense"}, {"body": [1]}], context
+    )
+    assert answers[0]["source"] == "gce-gnn"
+    assert context.status == {1: 401, 2: 401, 3: 401}
+    assert answers[1] == {
+        "code": 401,
+        "type": "Unauthorized",
+        "message": "the header X-API-Key is missing or wrong: send the key of this service",
+    }
+    ErrorBody.model_validate(answers[1], strict=True)
+
+
+def test_the_key_comes_from_the_environment(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SREC_API_KEY", "k")
+    made = SrecHandler()
+    made.initialize(FakeContext(line.artifact))
+    assert made.api_key == b"k"
+
+
+def test_both_protocols_in_one_batch(handler: SrecHandler) -> None:
+    """/v2 and /predictions share batches; only what did not come by /predictions may be of the protocol."""
+    v2 = {"id": "42", "inputs": [{"name": "appids", "shape": [2], "datatype": "INT64", "data": [620, 400]}]}
+    texts = {"inputs": [{"name": "request", "shape": [2], "datatype": "BYTES", "data": ["[620]", "[]"]}]}
+    context = FakeContext(Path(), [{}, {"url_path": ""}, {"url_path": ""}, {}, {}])
+    bodies = [v2, [620, 400], v2, json.dumps(texts).encode(), {"inputs": []}]
+    answers = handle(handler, [{"body": body} for body in bodies], context)
+    assert context.status == {2: 400, 4: 400}
+    assert answers[0]["outputs"][0]["data"] == [item["appid"] for item in answers[1]["items"]]
+    assert (answers[0]["id"], answers[0]["model_version"]) == ("42", "7.0")
+    assert answers[2]["message"].startswith('unknown field "id"')
+    sources = [json.loads(text)["source"] for text in answers[3]["outputs"][0]["data"]]
+    assert sources == ["gce-gnn", "popular"]
+
+
+def test_real_answers_keep_the_form(handler: SrecHandler) -> None:
+    bodies = [
+        [620, 400, 7],
+        {"appids": [620] * 60, "explain": True, "k": 100},
+        [],
+        {"appids": [], "explain": True},
+    ]
+    for answer in handle(handler, [{"body": body} for body in bodies]):
+        Answer.model_validate(answer, strict=True)
 
 
 def test_text_that_is_no_unicode_is_refused_in_sendable_text(handler: SrecHandler) -> None:
