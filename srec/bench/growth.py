@@ -92,12 +92,9 @@ class Growth:
                     continue
                 eager = rows if backend == EAGER else eager
                 for row in rows:
-                    row |= {
-                        "same_order_strict": _same(folder, backend, row["batch"]),
-                        "write_seconds": seconds,
-                    }
-                    row |= _beside(eager, row)
-                    self.figures["rows"].append(size | {"backend": backend} | row)
+                    same = _same(folder, backend, row["batch"])
+                    more = {"same_order_strict": same, "write_seconds": seconds, **_beside(eager, row)}
+                    self.figures["rows"].append({**size, "backend": backend, **row, **more})
                 self._save(self.figures)
 
 
@@ -132,6 +129,7 @@ def _measure_row(folder: Path, backend: str, settings: Settings) -> list[dict[st
                 {
                     "batch": batch,
                     "inputs": run["inputs"],
+                    "fallbacks": run["fallbacks"],
                     "ms_per_input": 1000 * run["seconds"] / run["inputs"],
                     "p50_ms": 1000 * float(p50),
                     "p99_ms": 1000 * float(p99),

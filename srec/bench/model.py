@@ -213,6 +213,7 @@ def _figures(row: _Row, rows: Sequence[_Row], table: dict[str, Any], facts: dict
         "seconds": [run["seconds"] for run in row.runs],
         "inputs": [run["inputs"] for run in row.runs],
         "stage_seconds": [run["stages"] for run in row.runs],
+        "fallbacks": [run["fallbacks"] for run in row.runs],
         "against": row.against,
         "ratio": float(np.median(ratios)),
         "ratio_of_each_run": ratios,

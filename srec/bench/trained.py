@@ -1,16 +1,13 @@
 """A trained run as what is measured."""
 
-from pathlib import Path
-
 import numpy as np
 
 from srec.bench.subject import Subject
 from srec.training.run import Run
 
 
-def trained(folder: Path) -> Subject:
-    """Open a run; ``InputError`` where there is none, ``DataError`` where it is damaged."""
-    run = Run(folder)
+def trained(run: Run) -> Subject:
+    """Take the served model of a run, and the graph that goes with it."""
     model = run.model()
     model.requires_grad_(False)
     appids = np.array(run.items()["appid"].to_pylist(), dtype=np.int64)

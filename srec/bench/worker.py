@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from srec.bench import cpu
-from srec.bench.backends import SUBJECT, candidate
+from srec.bench.backends import SUBJECT, candidate, fallbacks
 from srec.bench.subject import GRAPH, load, random_inputs, read_appids, read_facts, synthetic
 from srec.errors import SrecError
 from srec.graph.inputs import model_inputs
@@ -76,6 +76,7 @@ class Served:
         latencies: list[float] = []
         found: list[Tensor] = []
         self.ranker.stages.take()
+        before = fallbacks(self.scorer)
         total, clock = 0.0, time.perf_counter
         for start in range(first, first + count, batch):
             asked = self.inputs[start : start + batch]
@@ -94,6 +95,7 @@ class Served:
             "inputs": len(found),
             "latencies": latencies,
             "stages": self.ranker.stages.take(),
+            "fallbacks": None if before is None else (fallbacks(self.scorer) or 0) - before,
         }
 
     def memory(self) -> dict[str, int]:

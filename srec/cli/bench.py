@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from srec.cli.console import note, table
+from srec.cli.console import note, save_json, table
 
 bench = typer.Typer(
     help="Benchmarks: ratios of backends measured in one run, interleaved.", no_args_is_help=True
@@ -56,11 +56,12 @@ def bench_model(
     from srec.bench.report import MODEL_COLUMNS, model_cells, write_model_report
     from srec.bench.subject import synthetic
     from srec.bench.trained import trained
+    from srec.training.run import Run
 
     rows = check([name.strip() for name in backends.split(",") if name.strip()] or names())
     own = ipex_python.absolute() if ipex_python.is_file() else None
     settings = Settings(rows, inputs, warmup, runs, cpu.value, limit, own)
-    subject = trained(run) if run is not None else synthetic(items, dim)
+    subject = trained(Run(run)) if run is not None else synthetic(items, dim)
     figures = measure_model(subject, settings, note, _saver(json_file))
     model = figures["model"]
     title = f"D {model['dim']}, {model['items']} items, {model['parameters']} parameters; inputs/s"
@@ -104,6 +105,69 @@ def bench_growth(
         note(f"skipped {skipped['backend']} at {skipped['items']} items: {skipped['reason']}")
     if report is not None:
         note(f"wrote {write_growth_report(report, figures)}")
+
+
+@bench.command("order")
+def bench_order(
+    run: Annotated[Path, typer.Option(help="Folder that `srec train` wrote.")],
+    backend: Annotated[str, typer.Option(help="Row of `srec bench model` to compare with eager.")] = "fast",
+    sessions: Annotated[int, typer.Option(min=1, help="Real sessions, evenly drawn.")] = 100_000,
+    data: Annotated[Path | None, typer.Option(help="The run's DATA, where it has moved.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+) -> None:
+    """Compare a backend's top-20 with the trained model's, to the last place; exits with 1 if they differ."""
+    import torch
+
+    from srec.bench.backends import EAGER, check
+    from srec.bench.order import check_order
+    from srec.cli.progress import bar
+    from srec.errors import InputError
+    from srec.training.run import Run
+
+    if check([backend]) == [EAGER]:
+        raise InputError("eager is what a backend is compared with: name another row with --backend")
+    torch.set_num_threads(1)
+    with bar("comparing") as (progress, task):
+        figures = check_order(
+            Run(run), backend, sessions, data, lambda n, of: progress.update(task, completed=n, total=of)
+        )
+    save_json(json_file, figures)
+    kept = ("sessions", "same", "near_ties", "different", "largest_relative_difference", "fallbacks")
+    table(f"top-20 of {backend} against eager", ["what", ""], [[k, str(figures[k])] for k in kept])
+    if figures["different"]:
+        raise typer.Exit(1)
+
+
+@bench.command("recipe")
+def bench_recipe(
+    run: Annotated[Path, typer.Option(help="A trained run of gce-gnn, scoring=dot.")],
+    out: Annotated[Path | None, typer.Option(help="Write the recipe there.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the comparison there.")] = None,
+) -> None:
+    """Read a trained model's recipe, and compare it with synthetic models of the committed recipe."""
+    import numpy as np
+
+    from srec.bench.recipe import learn, portrait
+    from srec.bench.synthetic import ITEMS, synthetic_model
+    from srec.training.run import Run
+
+    source = Run(run)
+    clicks = np.array(source.items()["train_clicks"].to_pylist(), dtype=np.int64)
+    model = source.model().requires_grad_(False)
+    recipe, trained = learn(model, source.graph(), clicks, source.digest)
+    if out is not None:
+        save_json(out, recipe.model_dump())
+    portraits = {"trained": trained}
+    for items, dim in ((recipe.items, recipe.dim), (ITEMS, 352), (ITEMS, 256), (ITEMS, 100)):
+        note(f"synthetic model, {items} items, D {dim}")
+        portraits[f"synthetic {items} x {dim}"] = portrait(*synthetic_model(items, dim))
+    save_json(json_file, portraits)
+    rows = [[what, *(_compact(found[what]) for found in portraits.values())] for what in trained]
+    table("Trained and synthetic", ["what", *portraits], rows)
+
+
+def _compact(value: Any) -> str:
+    return " ".join(str(part) for part in value) if isinstance(value, list) else str(value)
 
 
 def _saver(path: Path | None) -> Callable[[Any], None]:

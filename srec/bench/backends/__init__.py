@@ -94,3 +94,9 @@ def candidate(name: str) -> Candidate:
         return Exported(name)
     made: Callable[[], Candidate] = importlib.import_module(COMPARED[name]).CANDIDATE
     return made()
+
+
+def fallbacks(scorer: Scorer) -> int | None:
+    """How often a certified scan has needed the full one so far; None for a scorer without one."""
+    found: int | None = getattr(getattr(scorer, "scan", None), "fallbacks", None)
+    return found
