@@ -26,7 +26,7 @@ def plot(report: LoadReport) -> str:
     return line_chart(
         "Latency and failures against load",
         "requests/s offered",
-        "ms, or % failed",
+        "ms, or %",
         _against_load(report),
         log=True,
     )
@@ -94,7 +94,7 @@ def _against_load(report: LoadReport) -> dict[str, Points]:
     steps = sorted(report.steps, key=lambda step: step.offered_rate or 0)
     timed = [(step.offered_rate or 0, step.latency) for step in steps if step.latency]
     lines: dict[str, Points] = _percentiles(timed)
-    return lines | {"failed": [(step.offered_rate or 0, 100 * step.failure_share) for step in steps]}
+    return lines | {"failed, %": [(step.offered_rate or 0, 100 * step.failure_share) for step in steps]}
 
 
 def _over_time(report: LoadReport) -> dict[str, Points]:

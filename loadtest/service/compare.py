@@ -2,7 +2,7 @@
 
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,17 +92,14 @@ class _Turns:
             for name, running in turns if pair % 2 == 0 else turns[::-1]:
                 slices[name].append(self._slice(running, mode, self._seconds, seed=pair))
         quantity = QUANTITY[mode]
-        before, after = ([one[quantity] for one in slices[name]] for name in ("shipped", "changed"))
-        ratios = [b / a for a, b in zip(before, after, strict=True) if a]
         return {
             "lever": lever.name,
             "what": lever.what,
             "shipped": lever.shipped,
             "mode": mode,
             "quantity": quantity,
-            "ratio": statistics.median(ratios) if ratios else None,
-            "ratio_low": min(ratios, default=None),
-            "ratio_high": max(ratios, default=None),
+            "ratio": _ratio(slices, lambda one: float(one[quantity])),
+            "cpu_ratio": _ratio(slices, _service_cpu),
             "slices": slices,
         }
 
@@ -114,3 +111,18 @@ class _Turns:
         cpu = cpu_per_request(before, running.cpu_seconds(), seen.requests)
         client = 1000 * seen.client_cpu_seconds / max(1, seen.requests)
         return {**seen.model_dump(), "cpu_ms_a_request": {**cpu, "client": client}}
+
+
+def _service_cpu(one: Figures) -> float:
+    """CPU a request of Java and the workers: what a lever costs, even where other programs take the time."""
+    cpu = one["cpu_ms_a_request"]
+    return float(cpu["java"] + cpu["workers"])
+
+
+def _ratio(slices: Mapping[str, Sequence[Figures]], of: Callable[[Figures], float]) -> Figures | None:
+    """The changed service's figure over the shipped one's, pair by pair; None where none was measured."""
+    pairs = zip(slices["shipped"], slices["changed"], strict=True)
+    ratios = [of(changed) / of(shipped) for shipped, changed in pairs if of(shipped)]
+    if not ratios:
+        return None
+    return {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}

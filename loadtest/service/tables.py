@@ -12,17 +12,26 @@ MODES: tuple[Mode, ...] = ("busy", "lone", "crowd")
 
 
 def levers_table(figures: Figures) -> str:
-    """One line a lever: the changed service's figure over the shipped one's, median and range."""
-    head = ["lever", "changed to", "shipped?", "inputs/s", "lone p50", "p99 of a crowd"]
+    """One line a lever: the changed service's figure over the shipped one's, median and range.
+
+    Above 1 is better for inputs/s, and worse for CPU a request (of Java and the workers) and for latencies.
+    """
+    head = ["lever", "changed to", "shipped?", "inputs/s", "CPU a request", "lone p50", "p99 of a crowd"]
     names = dict.fromkeys(row["lever"] for row in figures["rows"])
     lines = []
     for name in names:
         rows = {row["mode"]: row for row in figures["rows"] if row["lever"] == name}
         first = next(iter(rows.values()))
         kept = "yes, this is without" if first["shipped"] else "no, this is with"
-        lines.append([name, first["what"], kept, *(_ratio(rows.get(mode)) for mode in MODES)])
+        busy, lone, crowd = (rows.get(mode, {}) for mode in MODES)
+        ratios = (busy.get("ratio"), busy.get("cpu_ratio"), lone.get("ratio"), crowd.get("ratio"))
+        lines.append([name, first["what"], kept, *map(_ratio, ratios)])
+    how = (
+        "Ratios: with the change, over as shipped. Above 1 is better for inputs/s and worse for the others; "
+        "CPU is that of Java and the workers."
+    )
     notes = [f"Skipped: {one['lever']}: {one['reason']}" for one in figures["skipped"]]
-    return "\n\n".join([_markdown(head, lines), _conditions(figures), *notes]) + "\n"
+    return "\n\n".join([_markdown(head, lines), how, _conditions(figures), *notes]) + "\n"
 
 
 def baseline_table(figures: Figures) -> str:
@@ -49,10 +58,8 @@ def _median(values: Iterable[float]) -> float:
     return statistics.median(values)
 
 
-def _ratio(row: Figures | None) -> str:
-    if row is None or row["ratio"] is None:
-        return "-"
-    return f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+def _ratio(ratio: Figures | None) -> str:
+    return f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})" if ratio else "-"
 
 
 def _conditions(figures: Figures) -> str:

@@ -84,7 +84,7 @@ def test_the_plot_has_a_point_a_step(tmp_path: Path) -> None:
     rows = [*_even(10, 1), *_even(20, 1, begin=1), *_even(40, 1, begin=2)]
     drawn = ET.fromstring(plot(_report(tmp_path, rows, rates=(10, 20, 40), seconds=1)))
     names = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"p50", "p90", "p99", "failed", "requests/s offered"} <= set(names)
+    assert {"p50", "p90", "p99", "failed, %", "requests/s offered"} <= set(names)
     lines = [line.attrib["points"] for line in drawn.iter("{http://www.w3.org/2000/svg}polyline")]
     assert [len(points.split()) for points in lines] == [3, 3, 3, 0], "nothing failed: no place on a log axis"
 

@@ -104,7 +104,8 @@ def _row(lever: Lever, mode: str, ratio: float) -> dict[str, Any]:
     one = {"rate": 1000.0, "p50_ms": 2.0, "p90_ms": 3.0, "p99_ms": 4.0, "cpu_ms_a_request": cpu}
     return {
         "lever": lever.name, "what": lever.what, "shipped": lever.shipped, "mode": mode, "quantity": "rate",
-        "ratio": ratio, "ratio_low": ratio / 2, "ratio_high": ratio * 2,
+        "ratio": {"median": ratio, "low": ratio / 2, "high": ratio * 2},
+        "cpu_ratio": {"median": 1.2, "low": 1.1, "high": 1.3},
         "slices": {"shipped": [one], "changed": [{**one, "rate": 1000 * ratio}]},
     }  # fmt: skip
 
@@ -122,7 +123,7 @@ def test_the_table_of_levers_has_a_line_a_lever() -> None:
     text = levers_table(_figures(_row(batch, "busy", 0.5), _row(batch, "lone", 1.5), _row(NOOP, "busy", 4)))
     assert (
         "| batch-1 | no batches: one request a call | yes, this is without | 0.50 (0.25 to 1.00) | "
-        "1.50 (0.75 to 3.00) | - |" in text
+        "1.20 (1.10 to 1.30) | 1.50 (0.75 to 3.00) | - |" in text
     )
     assert "no, this is with" in text
     assert "Skipped: odd: it does not start" in text
