@@ -29,6 +29,7 @@ class Backend(Protocol):
 BACKENDS: Final = {
     "torchscript": "srec.export.torchscript",
     "ipex": "srec.export.ipex",
+    "fast": "srec.export.fast",
 }
 
 

@@ -40,6 +40,7 @@ WORKER_FILES = (
     "srec/serving/*.py",
     "srec/export/__init__.py",
     "srec/export/torchscript.py",
+    "srec/export/fast.py",
     "srec/export/ipex.py",
 )
 """What the worker imports, relative to the folder that holds the package; each must match a file."""

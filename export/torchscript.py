@@ -45,32 +45,48 @@ class TorchScript:
     """The default backend."""
 
     def write(self, model: nn.Module, example: ModelInputs, folder: Path) -> dict[str, Any]:
-        """Trace, freeze and save; the traced and frozen modules must score the example as the model does."""
-        with _quiet(), torch.no_grad():
-            methods = {"forward": example}
-            if getattr(model, "additive", False):
-                methods[SHARES] = (example[0][:, :1], *example)
-            traced = torch.jit.trace_module(model, methods, check_trace=False)  # type: ignore[no-untyped-call]
-            # Both methods share their constants: the item table is in the file, and in memory, once.
-            frozen = torch.jit.freeze(traced, preserved_attrs=[name for name in methods if name == SHARES])
-            # Through memory: saved to a path, the file would hold the temporary name, and its bytes change.
-            content = io.BytesIO()
-            torch.jit.save(frozen, content)
-        with new_file(folder / FILE) as temporary:
-            temporary.write_bytes(content.getvalue())
+        """Write the module, with its shares where it has them."""
+        methods = {"forward": example}
+        if getattr(model, "additive", False):
+            methods[SHARES] = (example[0][:, :1], *example)
+        write_module(model, methods, folder / FILE)
         return {"torch": torch.__version__}
 
     def load(self, folder: Path, manifest: dict[str, Any]) -> TorchScriptScorer:
         """Load the frozen module onto the CPU."""
-        try:
-            with _quiet():
-                module = torch.jit.load(str(folder / FILE), map_location="cpu")  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError) as error:
-            raise DataError(
-                f"{folder / FILE} cannot be loaded by torch {torch.__version__} "
-                f"(written by {manifest.get('torch')}): {str(error).splitlines()[0]}"
-            ) from error
+        module = load_module(folder / FILE, manifest)
         return TorchScriptScorer(module, manifest["hops"])
+
+
+def write_module(model: nn.Module, methods: dict[str, tuple[Any, ...]], path: Path) -> None:
+    """Trace, freeze and save.
+
+    Args:
+        model: in evaluation mode.
+        methods: names of methods with an example of what each takes; ``forward`` is one of them.
+        path: the file.
+    """
+    with _quiet(), torch.no_grad():
+        traced = torch.jit.trace_module(model, methods, check_trace=False)  # type: ignore[no-untyped-call]
+        # All methods share their constants: a table is in the file, and in memory, once.
+        frozen = torch.jit.freeze(traced, preserved_attrs=[name for name in methods if name != "forward"])
+        # Through memory: saved to a path, the file would hold the temporary name, and its bytes change.
+        content = io.BytesIO()
+        torch.jit.save(frozen, content)
+    with new_file(path) as temporary:
+        temporary.write_bytes(content.getvalue())
+
+
+def load_module(path: Path, manifest: dict[str, Any]) -> torch.jit.ScriptModule:
+    """Load a frozen module onto the CPU; ``DataError`` where it cannot be read."""
+    try:
+        with _quiet():
+            return torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call, no-any-return]
+    except (RuntimeError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be loaded by torch {torch.__version__} "
+            f"(written by {manifest.get('torch')}): {str(error).splitlines()[0]}"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,0 +1,145 @@
+"""The fast backend: a folded encoder in TorchScript, tables that all workers share, a certified scan.
+
+Answers are the eager model's, item for item: only the order in which float32 numbers are added is another. A
+model without a folded form keeps its own encoder; a model that only counts is plain TorchScript.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from srec.errors import DataError
+from srec.export.torchscript import TorchScript, load_module, write_module
+from srec.graph.inputs import ModelInputs
+from srec.io import new_file
+from srec.serving.ranker import Scorer
+from srec.serving.scan import CertifiedScan, FullScan
+from srec.serving.stages import MODEL, TOP_K, Stages
+from srec.topk import Selection, TopK
+
+ENCODER, TABLES = "encoder.pt", "tables.safetensors"
+NORMS = "norms"
+SMALL = 1 << 20  # numbers in an item table that is read in float32 faster than bounds are compared
+
+
+class FastScorer:
+    """Runs the folded encoder and the certified scan."""
+
+    def __init__(
+        self, encoder: torch.jit.ScriptModule, tables: dict[str, Tensor], hops: int, folded: bool, dims: int
+    ) -> None:
+        """Take what ``Fast.write`` wrote."""
+        self.encoder, self.tables, self.hops, self.folded = encoder, tables, hops, folded
+        items, norms = tables["items"], tables.get(NORMS)
+        small = items.numel() <= SMALL
+        self.scan = FullScan(items, norms) if small else CertifiedScan(items, norms, dims)
+
+    @torch.inference_mode()
+    def scores(self, inputs: ModelInputs) -> Tensor:
+        """Raw logits, float32 [B, V], by the full scan."""
+        return self.scan.scores(self.encoder(*self._rows(inputs)))
+
+    @torch.inference_mode()
+    def best(self, inputs: ModelInputs, selections: Sequence[Selection], stages: Stages) -> list[TopK]:
+        """Encode, then find the best items by the certified scan."""
+        sessions = self.encoder(*self._rows(inputs))
+        stages.lap(MODEL)
+        found = self.scan.best(sessions, selections)
+        stages.lap(TOP_K)
+        return found
+
+    @torch.inference_mode()
+    def shares(self, inputs: ModelInputs, items: Sequence[Tensor]) -> list[Tensor] | None:
+        """Each click's share in the scores of some items; None where the encoder cannot tell."""
+        if not hasattr(self.encoder, "parts"):
+            return None
+        parts, lengths = self.encoder.parts(*self._rows(inputs)), inputs[3].tolist()  # [B, L, D]
+        return [
+            self.scan.vectors(asked) @ of_clicks[:length].T  # [n, clicks]
+            for asked, of_clicks, length in zip(items, parts, lengths, strict=True)
+        ]
+
+    def _rows(self, inputs: ModelInputs) -> ModelInputs:
+        return gather(inputs, self.tables) if self.folded else inputs
+
+
+class Fast:
+    """The backend to serve with."""
+
+    def __init__(self) -> None:
+        self.plain = TorchScript()
+
+    def write(self, model: nn.Module, example: ModelInputs, folder: Path) -> dict[str, Any]:
+        """Write encoder and tables; a counting model as plain TorchScript."""
+        from srec.export.folding import fold, unfolded  # noqa: PLC0415  a worker has no models to fold
+
+        source = getattr(model, "model", None)
+        if source is None:
+            return self.plain.write(model, example, folder) | {"folded": None}
+        folded = fold(source)
+        encoder = folded or unfolded(source)
+        tables = dict(encoder.tables)
+        rows = gather(example, tables) if folded else example
+        methods = {"forward": rows} | ({"parts": rows} if source.additive else {})
+        write_module(encoder.eval(), methods, folder / ENCODER)
+        with new_file(folder / TABLES) as temporary:
+            save_file({name: table.contiguous() for name, table in tables.items()}, temporary)
+        return {"torch": torch.__version__, "folded": folded is not None, "dims": tables["items"].size(1)}
+
+    def load(self, folder: Path, manifest: dict[str, Any]) -> Scorer:
+        """Open the tables where they lie, in pages that all workers share; load the encoder."""
+        if manifest["folded"] is None:
+            return self.plain.load(folder, manifest)
+        try:
+            with safe_open(folder / TABLES, framework="pt") as file:
+                tables = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+        except (OSError, ValueError, RuntimeError) as error:
+            raise DataError(f"{folder / TABLES} cannot be read ({error}): export again") from error
+        encoder = load_module(folder / ENCODER, manifest)
+        return FastScorer(encoder, tables, manifest["hops"], manifest["folded"], manifest["dims"])
+
+
+def gather(inputs: ModelInputs, tables: dict[str, Tensor]) -> ModelInputs:
+    """Look up what a folded encoder takes; absent nodes of a batch are left out of the global part.
+
+    Args:
+        inputs: of ``srec.graph.inputs.model_inputs``.
+        tables: ``items``, ``own``, perhaps ``side``, each float32 [V+1, D].
+
+    Returns:
+        alias [B, L], edges [B, N, N], lengths [B]; ``slot`` int64 [M], where in B * N each node stands, and
+        ``owner`` int64 [M], its session; rows of ``items`` and ``side`` at the nodes [B, N, D]; rows of
+        ``own`` for nodes and all but the last hop's neighbours [M * K^h, D]; then for each hop neighbours
+        [M * K^h, K], weights, and rows of ``items`` [M * K^(h+1), D].
+    """
+    nodes, alias, edges, lengths, *hops = inputs
+    flat = nodes.reshape(-1)
+    slot = flat.nonzero().squeeze(1)  # [M]
+    shape = (*nodes.shape, -1)
+    rows = [
+        alias,
+        edges,
+        lengths,
+        slot,
+        slot // nodes.size(1),
+        tables["items"].index_select(0, flat).view(shape),
+    ]
+    if "side" in tables:
+        rows.append(tables["side"].index_select(0, flat).view(shape))
+    own, triples, level = [], [], flat[slot]
+    for ids, weights in zip(hops[::2], hops[1::2], strict=True):
+        own.append(tables["own"].index_select(0, level))
+        k = ids.size(2)
+        ids = ids.reshape(len(flat), -1, k)[slot].view(-1, k)  # noqa: PLW2901  [M * K^h, K]
+        weights = weights.reshape(len(flat), -1, k)[slot].view(-1, k)  # noqa: PLW2901
+        level = ids.reshape(-1)
+        triples += [ids, weights, tables["items"].index_select(0, level)]
+    return cast(ModelInputs, (*rows, *own, *triples))
+
+
+BACKEND = Fast()

@@ -1,0 +1,99 @@
+"""Models rearranged for speed: what depends on one item alone is computed at export and kept in tables.
+
+A folded model answers as the model does, up to the order of float32 additions; ``export.proof`` checks it. A
+new one is a file with a ``FoldedModel`` and a line of ``FOLDED``.
+"""
+
+import importlib
+from typing import Final, Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srec.models import SessionModel
+
+
+class FoldedModel(Protocol):
+    """An encoder whose tables lie outside, so that all workers of a host share one copy of them.
+
+    Called with (alias, edges, lengths, slot, owner, rows of ``items`` and ``side`` at the nodes, rows of
+    ``own``, then for each hop neighbours, weights, rows of ``items``); see ``export.fast.gather``.
+
+    Attributes:
+        tables: float32 [V+1, D] each: ``items``, what the model looks up for nodes and neighbours; ``own``,
+            the part of an item's own vector in the global aggregator; ``side``, of tags and context.
+    """
+
+    tables: dict[str, Tensor]
+
+    def eval(self) -> nn.Module:
+        """Put the module into evaluation mode and return it."""
+
+    def forward(self, *rows: Tensor) -> Tensor:
+        """Session vectors, float32 [B, D]."""
+
+    def parts(self, *rows: Tensor) -> Tensor:
+        """What each click adds to the session vector, float32 [B, L, D]."""
+
+
+FOLDED: Final = {"gce-gnn": "srec.export.fold_gce_gnn"}
+
+
+def fold(model: SessionModel) -> FoldedModel | None:
+    """Fold a trained model; None where there is no faster form of it."""
+    if model.name not in FOLDED:
+        return None
+    return cast(FoldedModel, importlib.import_module(FOLDED[model.name]).FOLDED(model))
+
+
+def unfolded(model: SessionModel) -> "FoldedModel":
+    """Return the form of a model that has no folded one."""
+    return Unfolded(model)
+
+
+class Unfolded(nn.Module):
+    """A model's own encoder, with the item table outside; takes ``model_inputs`` as they are."""
+
+    def __init__(self, model: SessionModel) -> None:
+        super().__init__()
+        self.model = model
+        vectors = model.item_vectors().detach()
+        self.tables = {"items": F.pad(vectors, (0, 0, 1, 0))}
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Session vectors, float32 [B, D]."""
+        return self.model.encode(*inputs)
+
+    def parts(self, *inputs: Tensor) -> Tensor:
+        """What each click adds to the session vector, float32 [B, L, D]."""
+        return self.model.parts(*inputs)
+
+
+def _by_rows(x: Tensor, weight: Tensor) -> Tensor:
+    """Multiply by the library that is faster for that many rows."""
+    if x.size(0) < 8:
+        return F.linear(x, weight)
+    return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")  # type: ignore[no-any-return]
+
+
+# A trace would keep one branch for all shapes.
+_linear = torch.jit.script(_by_rows)
+
+
+class Linear(nn.Module):
+    """x W^T without bias, by the library that is faster for the number of rows.
+
+    With AVX-512, oneDNN takes half of MKL's time for many rows and more for a few.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        """Take weights [out, in]."""
+        super().__init__()
+        self.register_buffer("weight", weight.detach().contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, in] -> [n, out]."""
+        return cast(Tensor, _linear(x, self.weight))

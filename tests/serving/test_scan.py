@@ -1,0 +1,137 @@
+"""The certified scan answers as the full one: any table, any coarse pass, any selection."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from srec.serving import coarse
+from srec.serving.scan import CertifiedScan, FullScan
+from srec.topk import Selection, TopK
+
+WIDTH = 24
+
+
+def table(n_items: int, decay: float, seed: int = 0) -> Tensor:
+    """Item vectors with a common direction and a falling spectrum, as trained ones; row 0 is padding."""
+    draw = torch.Generator().manual_seed(seed)
+    items = torch.randn(n_items + 1, WIDTH, generator=draw) * decay ** torch.arange(WIDTH)
+    items += torch.randn(WIDTH, generator=draw)
+    items[0] = 0
+    return items
+
+
+def sessions(items: Tensor, count: int, seed: int = 1) -> Tensor:
+    """Session vectors: sums of a few items' vectors."""
+    draw = torch.Generator().manual_seed(seed)
+    return items[torch.randint(1, len(items), (count, 3), generator=draw)].sum(1)
+
+
+def same(left: list[TopK], right: list[TopK], scores: Tensor) -> None:
+    """Same items in the same order, but for scores that float32 cannot tell apart."""
+    for a, b, row in zip(left, right, scores, strict=True):
+        assert len(a.items) == len(b.items)
+        assert len(set(a.items.tolist())) == len(a.items)
+        torch.testing.assert_close(a.scores, b.scores, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(row[a.items - 1], row[b.items - 1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture(params=["vnni", "avx2", "none"])
+def cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every coarse pass, where this CPU can run it."""
+    kind: str = request.param
+    if kind == "vnni" and not coarse.has_vnni():
+        pytest.skip("oneDNN's 8-bit product is not exact on this CPU")
+    if kind != "none" and not coarse.has_int8():
+        pytest.skip("this CPU has no AVX2")
+    monkeypatch.setattr(coarse, "has_vnni", lambda: kind == "vnni")
+    monkeypatch.setattr(coarse, "has_int8", lambda: kind != "none")
+    return kind
+
+
+@pytest.mark.parametrize("dims", [WIDTH, 16, 8])
+@pytest.mark.parametrize("cosine", [False, True])
+def test_answers_as_the_full_scan(cpu: str, dims: int, cosine: bool) -> None:
+    items = table(3000, 0.8)
+    norms = items[1:].norm(dim=1) if cosine else None
+    full, certified = FullScan(items, norms), CertifiedScan(items, norms, dims)
+    asked = sessions(items, 40)
+    same(
+        certified.best(asked, [Selection(20)] * 40),
+        full.best(asked, [Selection(20)] * 40),
+        full.scores(asked),
+    )
+
+
+def test_reads_few_rows_again(cpu: str) -> None:
+    items = table(20_000, 0.9)
+    certified = CertifiedScan(items, None, WIDTH)
+    read = []
+    exact = certified._exact
+
+    def counted(session: Tensor, chosen: Tensor, selection: Selection) -> Tensor:
+        read.append(len(chosen))
+        return exact(session, chosen, selection)
+
+    certified._exact = counted  # type: ignore[method-assign, assignment]
+    certified.best(sessions(items, 50), [Selection(20)] * 50)
+    assert max(read) < 2000
+    assert certified.fallbacks == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n_items=st.integers(1, 400),
+    dims=st.sampled_from([WIDTH, 6]),
+    k=st.integers(1, 100),
+    seed=st.integers(0, 1000),
+    share=st.floats(0, 1),
+    penalty=st.floats(0, 5),
+    data=st.data(),
+)
+def test_keeps_to_every_selection(
+    n_items: int, dims: int, k: int, seed: int, share: float, penalty: float, data: st.DataObject
+) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    items = table(n_items, 0.7, seed)
+    selection = Selection(
+        k,
+        data.draw(st.lists(st.integers(1, n_items), max_size=20)),
+        torch.rand(n_items, generator=draw) < share,
+        penalty * torch.rand(n_items, generator=draw),
+    )
+    full, certified = FullScan(items, None), CertifiedScan(items, None, dims)
+    asked = sessions(items, 2, seed)
+    plain = Selection(k)
+    expected, answered = full.best(asked, [selection, plain]), certified.best(asked, [selection, plain])
+    assert selection.handicap is not None
+    same(answered, expected, torch.stack([full.scores(asked)[0] - selection.handicap, full.scores(asked)[1]]))
+    assert not set(answered[0].items.tolist()) & set(selection.excluded)
+
+
+def test_equal_scores_ascend_by_item(cpu: str) -> None:
+    items = table(500, 0.8)
+    items[1:] = items[1:2]
+    (answer,) = CertifiedScan(items, None, WIDTH).best(items[1:2], [Selection(30)])
+    assert answer.items.tolist() == list(range(1, 31))
+
+
+def test_a_session_of_zeros_and_items_of_zeros_are_scored_zero(cpu: str) -> None:
+    items = table(500, 0.8)
+    items[1:100] = 0
+    certified = CertifiedScan(items, None, WIDTH)
+    (answer,) = certified.best(torch.zeros(1, WIDTH), [Selection(5)])
+    assert answer.items.tolist() == [1, 2, 3, 4, 5]
+    assert certified.fallbacks == 1
+
+
+def test_scores_far_apart_keep_their_order(cpu: str) -> None:
+    items = table(500, 0.8)
+    items[77] *= 1e6
+    items[78] *= 1e-6
+    full, certified = FullScan(items, None), CertifiedScan(items, None, WIDTH)
+    asked = torch.cat([sessions(items, 8), 1e4 * sessions(items, 8), 1e-4 * sessions(items, 8)])
+    expected = full.best(asked, [Selection(10)] * 24)
+    for left, right in zip(certified.best(asked, [Selection(10)] * 24), expected, strict=True):
+        assert left.items.tolist() == right.items.tolist()
