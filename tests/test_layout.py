@@ -52,6 +52,8 @@ def test_the_wheel_holds_one_top_level_name_and_all_stations(tmp_path: Path) -> 
         "srec/serve_config/log4j2.xml",
         "srec/serve_config/model-config.yaml",
         "srec/loadtest/locustfile.py",
+        "srec/loadtest/noop/noop_handler.py",
+        "srec/loadtest/wrk/sessions.lua",
         "srec/demo/catalogue.json",
         "srec/py.typed",
     ):
