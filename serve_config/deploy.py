@@ -14,6 +14,7 @@ from srec.serve_config.archives import Archives, History
 from srec.serve_config.checks import Comparison, check_golden, compare
 from srec.serve_config.management import Management
 from srec.serve_config.running import RunningService
+from srec.serve_config.service import NO_REDIS
 from srec.serve_config.staging import move, stage, take
 from srec.serve_config.worker_log import worker_error
 from srec.serving.artifact import Artifact
@@ -111,7 +112,7 @@ class _Change:
         staged = self.service.model_store / _STAGED
         with ExitStack() as undo, read_archive(archive) as folder:
             artifact = Artifact(folder)
-            if self.service.redis_url != "array":
+            if self.service.redis_url != NO_REDIS:
                 load(artifact, self.service.redis_url)
             take(archive, self.service.folder / _STAGED, self.service.verify_key)
             stage(self.service.folder / _STAGED, staged, self.service.response_timeout)

@@ -1,6 +1,7 @@
 """The operations port: GET /ready, /live and /openapi.json, for orchestrators, load balancers and people."""
 
 import json
+import socketserver
 import threading
 from functools import cache
 from http import HTTPStatus
@@ -45,7 +46,7 @@ class Operations:
                 return reply(self.path, health)
 
         try:
-            self._server = ThreadingHTTPServer((address, port), Handler)
+            self._server = _Server((address, port), Handler)
         except OSError as error:
             raise HostError(
                 f"port {port} (operations) on {address} cannot be used ({error.strerror}): "
@@ -64,6 +65,14 @@ class Operations:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 64
+
+    def server_bind(self) -> None:
+        """Without the base class's look-up of this host's name, which may wait for a DNS server."""
+        socketserver.TCPServer.server_bind(self)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -45,18 +45,21 @@ class Supervisor:
             self._health.serving()
             on_ready()
         failures = 0
+        well_since = time.monotonic()
         while True:
-            since = time.monotonic()
             try:
                 with self._signals.interruptible():
                     if self._health.phase is Phase.RECOVERING:
                         time.sleep(min(_SHORTEST_PAUSE * 2**failures, _LONGEST_PAUSE))
                         self._server.wait_ready()
                         self._health.serving()
+                        well_since = time.monotonic()
                     self._watch()
                 self._restart_redis()
             except (HostError, DataError) as error:
-                failures = 1 if time.monotonic() - since > SETTLED_SECONDS else failures + 1
+                was_serving = self._health.phase is Phase.SERVING
+                settled = was_serving and time.monotonic() - well_since > SETTLED_SECONDS
+                failures = 1 if settled else failures + 1
                 if failures > MOST_RESTARTS:
                     raise
                 log.warning("%s\nTorchServe is restarted, %d of %d", error, failures, MOST_RESTARTS)
@@ -76,7 +79,7 @@ class Supervisor:
             with suppress(HostError):
                 limit = management.default().response_timeout + FINISH_SECONDS
                 if not wait_until_idle(settings.metrics_url, management, limit):
-                    log.warning("requests were still in flight after %g s", limit)
+                    log.warning("requests may still be in flight: TorchServe was not idle within %g s", limit)
 
     def _watch(self) -> None:
         """Return when the embedded Redis ends; raise ``HostError`` when TorchServe is beyond recovery."""
