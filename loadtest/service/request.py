@@ -10,9 +10,10 @@ import socket
 import statistics
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import torch
@@ -24,6 +25,7 @@ from srec.loadtest.inputs import Session, random_sessions
 from srec.loadtest.report import machine
 from srec.serve_config.embedded_redis import EmbeddedRedis
 from srec.serve_config.folders import run_folder
+from srec.serving import observed, stages
 from srec.serving.artifact import Artifact
 from srec.serving.observed import ALL_STAGES, PARSE, WRITE, ObservedBatch
 from srec.serving.stages import GRAPH, STORE
@@ -41,6 +43,7 @@ _METRICS = Path(__file__).resolve().parents[2] / "serve_config" / "metrics.yaml"
 _END = struct.pack("!i", -1)
 
 Figures = dict[str, Any]
+Clock = Callable[[], float]
 
 
 def request_shares(
@@ -55,8 +58,8 @@ def request_shares(
         progress: called with a line when something begins.
 
     Returns:
-        ``rows``, one a batch size: mean microseconds a request of each stage over
-        the faster half of the batches, and shares.
+        ``rows``, one a batch size: ``microseconds`` and ``cpu_microseconds`` a request by stage, and what
+        preprocessing, store and response have of the CPU.
     """
     torch.set_num_threads(1)
     with _worker(mar) as worker:
@@ -76,29 +79,33 @@ def request_shares(
 
 
 def shares_table(figures: Figures) -> str:
-    """Markdown: a column a batch size, microseconds a request and the share of the whole."""
+    """Markdown: for every batch size CPU and time of each stage, microseconds a request."""
     rows = figures["rows"]
-    lines = [
-        ["stage", *(f"batch of {row['batch']}, µs a request (share)" for row in rows)],
-        ["---"] * (len(rows) + 1),
+    heads = [head for row in rows for head in (f"batch {row['batch']}, µs CPU (share)", "µs")]
+    lines = [["stage", *heads], ["---"] * (len(heads) + 1)]
+    for name in rows[0]["cpu_microseconds"]:
+        cells = [(_share(row["cpu_microseconds"], name), f"{row['microseconds'][name]:.0f}") for row in rows]
+        lines.append([name, *(cell for pair in cells for cell in pair)])
+    totals = [
+        (f"{sum(row['cpu_microseconds'].values()):.0f}", f"{sum(row['microseconds'].values()):.0f}")
+        for row in rows
     ]
-    for name in rows[0]["stages"]:
-        lines.append([name, *(_cell(row["stages"][name], row["whole"]) for row in rows)])
-    lines.append(["whole", *(f"{row['whole']:.0f}" for row in rows)])
-    lines.append(["CPU, all threads", *(f"{row['cpu']:.0f}" for row in rows)])
-    for name in ("overhead_of_handler", "overhead_of_whole"):
-        lines.append([f"share: {name.replace('_', ' ')}", *(f"{row[name]:.1%}" for row in rows)])
+    lines.append(["together", *(cell for pair in totals for cell in pair)])
+    for name in ("overhead_of_handler", "overhead_of_worker"):
+        shares = [(f"{row[name]:.1%}", "") for row in rows]
+        lines.append([name.replace("_", " "), *(cell for pair in shares for cell in pair)])
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return (
-        f"{text}\n\nMeans over the faster half of the batches. Overhead is parse, graph, store, write: all "
-        "of the handler but model and top-k. `receive` and `server` are TorchServe's protocol, its service "
-        "code and our telemetry; Java is not in it (`srec bench service` has its CPU). "
+        f"{text}\n\nA request's share of its batch; CPU of all threads of the worker; means over the faster "
+        "half of the batches. Overhead is the CPU of parse, graph, store and write: all of the handler but "
+        "model and top-k. `receive` and `server` are TorchServe's protocol, its service code and our "
+        "telemetry; Java is not in it (`srec bench service` has its CPU). "
         f"{figures['machine']['cpu']}, {figures['finished']}.\n"
     )
 
 
-def _cell(microseconds: float, whole: float) -> str:
-    return f"{microseconds:.0f} ({microseconds / whole:.1%})"
+def _share(parts: Mapping[str, float], name: str) -> str:
+    return f"{parts[name]:.0f} ({parts[name] / sum(parts.values()):.1%})"
 
 
 class _Kept:
@@ -166,45 +173,63 @@ def _worker(mar: Path) -> Iterator[_Worker]:
 
 def _row(worker: _Worker, size: int, repeats: int) -> Figures:
     warm = repeats // 10
-    sessions = random_sessions(worker.appids, size * (warm + repeats), seed=size)
-    batches = [sessions[n * size : (n + 1) * size] for n in range(warm + repeats)]
-    measured = _quieter_half([_measure(worker, batch) for batch in batches][warm:])
-    each = {name: 1e6 * statistics.mean(one[name] for one in measured) / size for name in measured[0]}
-    whole, cpu = each.pop("whole"), each.pop("cpu")
-    overhead = sum(each[name] for name in OVERHEAD)
+    sessions = random_sessions(worker.appids, size * (warm + 2 * repeats), seed=size)
+    batches = [sessions[at : at + size] for at in range(0, len(sessions), size)]
+    for batch in batches[:warm]:
+        _measure(worker, batch, time.perf_counter)
+    seconds = _parts(worker, batches[warm : warm + repeats], time.perf_counter)
+    with _stages_read(time.process_time):
+        cpu = _parts(worker, batches[warm + repeats :], time.process_time)
+    overhead = sum(cpu[name] for name in OVERHEAD)
     return {
         "batch": size,
         "repeats": repeats,
-        "stages": each,
-        "whole": whole,
-        "cpu": cpu,
-        "overhead_of_handler": overhead / sum(each[name] for name in ALL_STAGES),
-        "overhead_of_whole": overhead / whole,
+        "microseconds": seconds,
+        "cpu_microseconds": cpu,
+        "overhead_of_handler": overhead / sum(cpu[name] for name in ALL_STAGES),
+        "overhead_of_worker": overhead / sum(cpu.values()),
     }
 
 
-def _quieter_half(measured: list[dict[str, float]]) -> list[dict[str, float]]:
-    """The faster half: on a shared machine the other one measures its neighbours."""
-    return sorted(measured, key=lambda one: one["whole"])[: (len(measured) + 1) // 2]
+def _parts(worker: _Worker, batches: Sequence[Sequence[Session]], clock: Clock) -> dict[str, float]:
+    """Microseconds a request of every part, means over the faster half of the batches.
+
+    On a shared machine the slower half measures the neighbours.
+    """
+    measured = sorted(
+        (_measure(worker, batch, clock) for batch in batches), key=lambda one: sum(one.values())
+    )
+    kept = measured[: (len(measured) + 1) // 2]
+    return {name: 1e6 * statistics.mean(one[name] for one in kept) / len(batches[0]) for name in kept[0]}
 
 
-def _measure(worker: _Worker, batch: Sequence[Session]) -> dict[str, float]:
-    """Seconds from the first byte to the answer's last, and of each part; CPU seconds of all threads."""
+def _measure(worker: _Worker, batch: Sequence[Session], clock: Clock) -> dict[str, float]:
+    """Seconds of every part, from a message's first byte to the answer's last."""
     from ts.protocol.otf_message_handler import retrieve_msg  # noqa: PLC0415 (needs srec[serve])
 
     worker.frontend.sendall(_message(batch))
-    begin, cpu = time.perf_counter(), time.process_time()
+    begin = clock()
     _, message = retrieve_msg(worker.backend)
-    received = time.perf_counter()
+    received = clock()
     answer = worker.service.predict(message)
-    end = time.perf_counter()
-    used = time.process_time() - cpu
+    end = clock()
     if answer.count(b"unknown_appids") != len(batch):
         raise RuntimeError(f"not every request was answered: {bytes(answer[:200])!r}")
-    whole, receive = end - begin, received - begin
-    stages = worker.observed.seconds
-    server = whole - receive - worker.observed.total
-    return {"receive": receive, **stages, "server": server, "whole": whole, "cpu": used}
+    server = end - received - worker.observed.total
+    return {"receive": received - begin, **worker.observed.seconds, "server": server}
+
+
+@contextlib.contextmanager
+def _stages_read(clock: Clock) -> Iterator[None]:
+    """Let the stopwatches of the serving path read another clock, which no service ever does."""
+    modules: tuple[Any, ...] = (stages, observed)
+    for module in modules:
+        module.time = SimpleNamespace(perf_counter=clock, time_ns=time.time_ns)
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.time = time
 
 
 def _message(batch: Sequence[Session]) -> bytes:
