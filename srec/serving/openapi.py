@@ -6,6 +6,7 @@ from typing import Any, Final
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from srec import __version__
+from srec.serving import openapi_inference
 from srec.serving.forms import Answer, ErrorBody, Request
 
 PREDICTIONS: Final = "/predictions/srec"
@@ -72,9 +73,9 @@ def document() -> dict[str, Any]:
         },
         "servers": [{"url": "http://127.0.0.1:8080", "description": "`srec serve` on this machine"}],
         "security": [{}, {"apiKey": []}],
-        "paths": {PREDICTIONS: {"post": _predict()}},
+        "paths": {PREDICTIONS: {"post": _predict()}, openapi_inference.PATH: {"post": _infer()}},
         "components": {
-            "schemas": _schemas(),
+            "schemas": _schemas() | openapi_inference.inference_schemas(),
             "securitySchemes": {
                 "apiKey": {
                     "type": "apiKey",
@@ -88,24 +89,32 @@ def document() -> dict[str, Any]:
 
 
 def _predict() -> dict[str, Any]:
+    body = {"oneOf": openapi_inference.contract_bodies()}
     return {
         "operationId": "recommend",
         "summary": "The games to look at next",
+        **_exchange(_json(body, _ASKED), _json(_form(Answer), {"two clicks": _ANSWERED})),
+    }
+
+
+def _infer() -> dict[str, Any]:
+    asked = _json(openapi_inference.inference_body(), openapi_inference.EXAMPLES)
+    return openapi_inference.inference_operation(
+        _exchange(asked, _json(openapi_inference.inference_answer()))
+    )
+
+
+def _exchange(asked: dict[str, Any], answered: dict[str, Any]) -> dict[str, Any]:
+    """What every operation has: a request id, a body, an answer, refusals."""
+    return {
         "parameters": [_request_id()],
-        "requestBody": {"required": True, "content": _json(_body_schema(), _ASKED)},
+        "requestBody": {"required": True, "content": asked},
         "responses": {
-            "200": {
-                "description": "Games, best first.",
-                "content": _json(_form(Answer), {"two clicks": _ANSWERED}),
-            },
+            "200": {"description": "Games, best first.", "content": answered},
             **{str(status.value): _refusal(text) for status, text in _REFUSALS.items()},
             "413": {"description": "The body is larger than 64 KiB; this response has no body."},
         },
     }
-
-
-def _body_schema() -> dict[str, Any]:
-    return {"oneOf": [_form(Request), {"$ref": f"{_SCHEMA}Request/properties/appids"}]}
 
 
 def _request_id() -> dict[str, Any]:

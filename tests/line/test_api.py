@@ -1,5 +1,6 @@
 """The contract from outside: the client, requests drawn from the OpenAPI document, and hostile clients."""
 
+import ast
 import contextlib
 import gzip
 import http.client
@@ -21,6 +22,7 @@ from srec.client import RefusedError, Retries, SrecClient, Timeouts
 from srec.export.signature import make_keys, sign
 from srec.serve_config.torchserve import OPEN_FILES
 from srec.serving.openapi import document
+from srec.serving.openapi_inference import PATH as OPEN_INFERENCE
 from tests.conftest import ROOT, Line
 from tests.line.test_service import LIMIT, Service, wait_until
 
@@ -93,8 +95,35 @@ class TestClient:
             asking.recommend([620])
         assert raised.value.status == 404
 
+    def test_the_readmes_program_runs(self, service: Service) -> None:
+        programs = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+        (program,) = (one for one in programs if "SrecClient" in one)
+        limits = f"connect={LIMIT}, read={LIMIT}, total={LIMIT}"
+        program = re.sub(r"connect=.*?(?=\))", limits, program.replace(":8080", f":{service.port}"))
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert len(ast.literal_eval(done.stdout)) == 3
 
-def test_drawn_requests_find_nothing(service: Service, tmp_path: Path) -> None:
+
+@pytest.mark.parametrize(
+    ("path", "drawn", "more"),
+    [
+        (PATH, 60, ()),
+        # That shape and number of elements agree is no matter of a schema: what is drawn may be a 400.
+        (
+            OPEN_INFERENCE,
+            40,
+            (
+                "--exclude-checks",
+                "unsupported_method,positive_data_acceptance",
+                "--phases",
+                "examples,fuzzing",
+            ),
+        ),
+    ],
+)
+def test_drawn_requests_find_nothing(
+    service: Service, tmp_path: Path, path: str, drawn: int, more: tuple[str, ...]
+) -> None:
     """By Schemathesis, from docs/openapi.json; the same at every run. `make fuzz` draws thousands."""
     deep = os.environ.get("FUZZ_EXAMPLES")
     command = [
@@ -102,8 +131,8 @@ def test_drawn_requests_find_nothing(service: Service, tmp_path: Path) -> None:
         *("--url", f"http://127.0.0.1:{service.port}", "--continue-on-failure", "--no-color"),
         *("--generation-database", "none", "--request-timeout", str(LIMIT)),
         # GET, PUT, DELETE and others predict, too: TorchServe asks for no method (docs/http.md).
-        *("--exclude-checks", "unsupported_method"),
-        *("--max-examples", deep or "60"),
+        *("--exclude-checks", "unsupported_method", "--include-path", path, *more),
+        *("--max-examples", deep or str(drawn)),
         *(() if deep else ("--seed", "1")),
     ]
     environment = os.environ | {
@@ -114,7 +143,7 @@ def test_drawn_requests_find_nothing(service: Service, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     generated = re.search(r"(\d+) generated", done.stdout)
     assert generated is not None, done.stdout
-    assert int(generated[1]) >= 60
+    assert int(generated[1]) >= drawn
 
 
 class TestHostileClients:

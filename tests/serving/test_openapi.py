@@ -10,11 +10,17 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from srec.errors import RequestError
 from srec.serving import forms
 from srec.serving.contract import parse_request
+from srec.serving.open_inference import form_inference, parse_inference
 from srec.serving.openapi import document
+from srec.serving.openapi_inference import EXAMPLES
 from tests.conftest import ROOT, srec_ok
 
 OPERATION: dict[str, Any] = document()["paths"]["/predictions/srec"]["post"]
 BODY: dict[str, Any] = OPERATION["requestBody"]["content"]["application/json"]
+ANSWERED: dict[str, Any] = OPERATION["responses"]["200"]["content"]["application/json"]["examples"][
+    "two-clicks"
+]["value"]
+INFERRED = list(EXAMPLES.values())
 ASKED = [example["value"] for example in BODY["examples"].values()]
 
 
@@ -34,6 +40,16 @@ def test_it_is_an_openapi_document_and_the_committed_one() -> None:
 def test_example_requests_are_accepted(body: object) -> None:
     assert accepts(body)
     assert parse_request(json.dumps(body)) == parse_request(body)
+
+
+@pytest.mark.parametrize("body", INFERRED, ids=str)
+def test_example_requests_of_the_open_inference_protocol_are_accepted(body: dict[str, Any]) -> None:
+    schema = {"$ref": "#/components/schemas/InferenceRequest", "components": document()["components"]}
+    assert jsonschema_rs.is_valid(schema, body)
+    requests = parse_inference(body).requests
+    answer = json.dumps(form_inference(parse_inference(body), [ANSWERED] * len(requests)))
+    schema["$ref"] = "#/components/schemas/InferenceAnswer"
+    assert jsonschema_rs.is_valid(schema, json.loads(answer))
 
 
 def test_example_answers_have_the_answers_form() -> None:
