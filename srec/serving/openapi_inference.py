@@ -26,8 +26,8 @@ EXAMPLES: Final[dict[str, Any]] = {
 }
 _DESCRIPTION: Final = f"""\
 One session: the input `appids`, all other fields as parameters. Up to {MAX_SESSIONS} sessions: the input
-`request`, each element the JSON text of a request; the output `answer` then holds the JSON text of each. Shape and
-number of elements must agree. A body of /predictions/srec is answered here as it is there."""
+`request`, each element the JSON text of a request; the output `answer` then holds the JSON text of each.
+Shape and number of elements must agree. A body of /predictions/srec is answered here as it is there."""
 
 
 def inference_schemas() -> dict[str, Any]:
