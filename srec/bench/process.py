@@ -68,15 +68,16 @@ class Process:
 
 def write(folder: Path, name: str, cpu: Cpu, python: str = sys.executable) -> dict[str, Any]:
     """Write a row's files in a process of its own; ``HostError`` with the reason where it cannot be."""
-    return _once("write", folder, name, cpu, python)
+    return run_once("write", folder, name, cpu, python)
 
 
 def make(folder: Path, items: int, dim: int) -> dict[str, Any]:
     """Write a synthetic subject in a process of its own, so that its memory is free again."""
-    return _once("make", folder, f"{items}x{dim}", "native", sys.executable)
+    return run_once("make", folder, f"{items}x{dim}", "native", sys.executable)
 
 
-def _once(verb: str, folder: Path, name: str, cpu: Cpu, python: str) -> dict[str, Any]:
+def run_once(verb: str, folder: Path, name: str, cpu: Cpu, python: str) -> dict[str, Any]:
+    """Run one of the worker's verbs to its end; ``HostError`` with the reason where it fails."""
     process = _start(verb, folder, name, cpu, python)
     try:
         output, _ = process.communicate()

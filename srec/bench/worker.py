@@ -88,7 +88,7 @@ class Served:
             total += latencies[-1]
             if limit is not None and total >= limit:
                 break
-        if keep is not None:  # synthetic and real catalogues have more than K items: full rows
+        if keep is not None:
             np.save(keep, torch.stack(found).numpy())
         return {
             "seconds": total,
@@ -147,8 +147,6 @@ class Served:
 
 def write(folder: Path, name: str) -> dict[str, Any]:
     """Write one row's files; returns what is worth telling."""
-    limit = max(cpu.available_memory() - MEMORY_LEFT, MEMORY_LEFT)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     (folder / name).mkdir()
     began = time.perf_counter()
     facts = candidate(name).write(load(folder / SUBJECT), folder / name)
@@ -171,6 +169,12 @@ def serve(served: Served, lines: TextIO, answer: Callable[[Any], None]) -> None:
     for line in lines:
         request = json.loads(line)
         answer(getattr(served, request.pop("do"))(**request))
+
+
+def _limit_memory() -> None:
+    """A row that needs more than there is shall fail by itself and not take others with it."""
+    limit = max(cpu.available_memory() - MEMORY_LEFT, MEMORY_LEFT)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _median_ms(call: Callable[[], Any], repeats: int) -> float:
@@ -198,6 +202,7 @@ def main(arguments: Sequence[str]) -> int:
         if verb == "serve":
             serve(Served(folder, name), sys.stdin, answer)
         else:
+            _limit_memory()
             answer({"write": write, "make": make}[verb](folder, name))
     except SrecError as error:
         answer({"failed": str(error)})
@@ -210,7 +215,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+    if isinstance(error, MemoryError) or "allocate" in str(error):
         return "not enough memory on this machine"
     lines = [line for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]
