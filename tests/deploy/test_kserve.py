@@ -45,6 +45,7 @@ def test_the_service_asks_for_this_runtime() -> None:
     model = SERVICE["spec"]["predictor"]["model"]
     (served,) = RUNTIME["spec"]["supportedModelFormats"]
     assert model["runtime"] == RUNTIME["metadata"]["name"]
+    assert model["protocolVersion"] in RUNTIME["spec"]["protocolVersions"]
     assert model["modelFormat"] == {"name": served["name"], "version": served["version"]}
     (runtime,) = RUNTIME["spec"]["containers"]
     drain = next(int(e["value"]) for e in runtime["env"] if e["name"] == "SREC_DRAIN_SECONDS")
