@@ -28,8 +28,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust import FastHttpUser, events, task
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
 from srec.errors import InputError
 from srec.loadtest.answers import fault
@@ -39,6 +41,7 @@ from srec.loadtest.schedule import Arrivals, Step, steps_from_text
 from srec.loadtest.settings import load_settings
 
 UNTIL_STOPPED = 10 * 365 * 86_400.0
+END_SECONDS = 2.0  # after the last step nothing is due; other processes' clocks may have started later
 SAMPLES = os.environ.get("SREC_LOADTEST_SAMPLES")
 
 
@@ -88,6 +91,10 @@ def _begin(environment: Environment, **_: Any) -> None:
     options = environment.parsed_options
     workers = (options and options.processes) or 1
     LOAD.begin(getattr(environment.runner, "worker_index", 0), workers)
+    # Not Locust's --run-time: on a busy machine that runs long before the users do.
+    seconds = sum(step.seconds for step in LOAD.steps)
+    if seconds < UNTIL_STOPPED and environment.runner and not isinstance(environment.runner, WorkerRunner):
+        gevent.spawn_later(seconds + END_SECONDS, environment.runner.quit)
 
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]

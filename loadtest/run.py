@@ -162,8 +162,9 @@ def _command(settings: LoadSettings) -> list[str]:
     users = str(settings.users)
     options = ["--headless", "--only-summary", "--exit-code-on-error", "0", "--host", settings.url]
     options += ["--users", users, "--spawn-rate", users]
-    # One second more than the steps, in which nothing is due; then whatever is under way may finish.
-    options += ["--run-time", f"{total + 1}s", "--stop-timeout", f"{math.ceil(settings.timeout_seconds)}s"]
+    # The scenario ends by itself after the steps; whatever is under way then may finish.
+    options += ["--run-time", f"{total + math.ceil(START_SECONDS)}s"]
+    options += ["--stop-timeout", f"{math.ceil(settings.timeout_seconds)}s"]
     if settings.processes > 1:
         options += ["--processes", str(settings.processes)]
     return [sys.executable, "-m", "locust", "-f", str(SCENARIO), *options]

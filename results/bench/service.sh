@@ -2,6 +2,7 @@
 # Everything measured of the service, on an idle machine with wrk: service.sh ARCHIVE.mar ARTIFACT [OUT]
 # About 45 minutes; SECONDS_EACH and PAIRS make it shorter. SREC names the command.
 set -eu
+trap 'exit 1' INT TERM HUP  # so that the traps of EXIT run
 mar=$1 artifact=$2 out=${3:-results/bench}
 srec=${SREC:-.venv/bin/srec} each=${SECONDS_EACH:-30} pairs=${PAIRS:-5}
 mkdir -p "$out"
