@@ -89,8 +89,10 @@ class Proxy:
     def _connect(self) -> socket.socket:
         if isinstance(self._upstream, tuple):
             return socket.create_connection(self._upstream, PATIENCE)
-        back = socket.socket(socket.AF_UNIX)
-        back.connect(os.fspath(self._upstream))
+        with contextlib.ExitStack() as undo:
+            back = undo.enter_context(socket.socket(socket.AF_UNIX))
+            back.connect(os.fspath(self._upstream))
+            undo.pop_all()
         return back
 
     def _pump(self, source: socket.socket, target: socket.socket, answers: bool) -> None:

@@ -21,7 +21,7 @@ import pytest
 import redis
 
 from srec.serve_config.embedded_redis import EmbeddedRedis
-from tests.conftest import Line, srec_ok
+from tests.conftest import ROOT, Line, srec_ok
 from tests.line.test_cli import free_port
 
 LIMIT = 120.0  # generous: a busy machine may be slow, and only then is it reached
@@ -37,13 +37,18 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 class Service:
     """`srec serve` as a child process."""
 
-    def __init__(self, mar: Path, temporary: Path, redis_url: str = "", **settings: str) -> None:
+    def __init__(
+        self, mar: Path, temporary: Path, redis_url: str = "", workers: int = 1, **settings: str
+    ) -> None:
         temporary.mkdir(exist_ok=True)
         self.port = free_port()
         self.temporary = temporary
         self.output: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "srec", "serve", "--mar", mar, "--port", str(self.port), "--workers", "1"],
+            [
+                *(sys.executable, "-m", "srec", "serve", "--mar", mar),
+                *("--port", str(self.port), "--workers", str(workers)),
+            ],
             env={
                 **os.environ,
                 "TMPDIR": str(temporary),
@@ -152,6 +157,41 @@ def test_contract(service: Service) -> None:
     assert service.post(b"")[0] == 400
     assert service.post(b"[" * 50_000)[0] == 400
     assert "Traceback" not in service.text
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
+def test_the_transcripts_of_the_contract(service: Service) -> None:
+    """What docs/http.md shows is what a service does; scores and games are another training's matter."""
+    page = (ROOT / "docs" / "http.md").read_text()
+    shell = re.search(r"^ask\(\) .*$", page, re.MULTILINE)
+    assert shell is not None
+    kept = re.sub(r"^## The key$.*?(?=^## )", "", page, flags=re.MULTILINE | re.DOTALL)
+    shown = [
+        entry
+        for block in re.findall(r"^```console\n(.*?)^```$", kept, re.MULTILINE | re.DOTALL)
+        for entry in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    ]
+    commands, expected = zip(*(entry.split("\n", maxsplit=1) for entry in shown), strict=True)
+    assert len(commands) > 35
+    script = "\n".join([shell[0], *(f"{command}\nprintf '\\0'" for command in commands)])
+    script = script.replace(":8080/", f":{service.port}/")
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    for command, text, answer in zip(commands, expected, done.stdout.split("\0")[:-1], strict=True):
+        assert outline(answer) == outline(text), command
+
+
+def outline(answer: str) -> object:
+    """What an answer shows that no other training changes."""
+    body, _, status = answer.strip().rpartition("\n")
+    if not status.isdecimal():
+        body, status = answer, ""
+    content = json.loads(body) if body.strip() else {}
+    if "items" in content:
+        forms = [sorted(item) for item in content["items"]]
+        return status, forms, content["source"], content["unknown_appids"], content["truncated"]
+    if "outputs" in content:
+        return status, [(o["name"], o["datatype"], o["shape"]) for o in content["outputs"]]
+    return status, content
 
 
 def test_bad_requests_in_a_batch_touch_no_others(service: Service) -> None:
