@@ -27,25 +27,28 @@ from tests.conftest import ROOT, Line
 from tests.line.test_service import LIMIT, Service, wait_until
 
 PATH = "/predictions/srec"
+KEY = "sesame"
 PATIENT = Timeouts(connect=LIMIT, read=LIMIT, total=LIMIT)
 
 
 @pytest.fixture(scope="module")
 def service(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """On all addresses, and of a signed archive: whoever starts it so wants to be sure."""
+    """On all addresses, with a key for clients, of a signed archive."""
     folder = tmp_path_factory.mktemp("signed")
     mar = folder / "srec.mar"
     shutil.copyfile(line.mar, mar)
     public = make_keys(folder / "release.key")
     sign(mar, folder / "release.key")
-    running = Service(mar, folder / "tmp", "array", SREC_ADDRESS="0.0.0.0", SREC_VERIFY_KEY=str(public))
+    running = Service(
+        mar, folder / "tmp", "array", SREC_ADDRESS="0.0.0.0", SREC_VERIFY_KEY=str(public), SREC_API_KEY=KEY
+    )
     yield running
     running.interrupt()
 
 
 @pytest.fixture
 def client(service: Service) -> Iterator[SrecClient]:
-    with SrecClient(f"http://127.0.0.1:{service.port}", timeouts=PATIENT) as asking:
+    with SrecClient(f"http://127.0.0.1:{service.port}", KEY, timeouts=PATIENT) as asking:
         yield asking
 
 
@@ -95,10 +98,21 @@ class TestClient:
             asking.recommend([620])
         assert raised.value.status == 404
 
+    @pytest.mark.parametrize("key", [None, "", KEY.upper(), KEY + "s"])
+    def test_without_the_key_all_is_refused(self, service: Service, key: str | None) -> None:
+        refusal = pytest.raises(RefusedError, match="401: the header X-API-Key is missing or wrong")
+        with (
+            SrecClient(f"http://127.0.0.1:{service.port}", key, timeouts=PATIENT) as asking,
+            refusal as raised,
+        ):
+            asking.recommend([620])
+        assert raised.value.status == 401
+
     def test_the_readmes_program_runs(self, service: Service) -> None:
         programs = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
         (program,) = (one for one in programs if "SrecClient" in one)
         limits = f"connect={LIMIT}, read={LIMIT}, total={LIMIT}"
+        program = program.replace("timeouts=", f'api_key="{KEY}", timeouts=')
         program = re.sub(r"connect=.*?(?=\))", limits, program.replace(":8080", f":{service.port}"))
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         assert len(ast.literal_eval(done.stdout)) == 3
@@ -129,7 +143,7 @@ def test_drawn_requests_find_nothing(
     command = [
         *(str(Path(sys.executable).with_name("schemathesis")), "run", str(ROOT / "docs" / "openapi.json")),
         *("--url", f"http://127.0.0.1:{service.port}", "--continue-on-failure", "--no-color"),
-        *("--generation-database", "none", "--request-timeout", str(LIMIT)),
+        *("--header", f"X-API-Key: {KEY}", "--generation-database", "none", "--request-timeout", str(LIMIT)),
         # GET, PUT, DELETE and others predict, too: TorchServe asks for no method (docs/http.md).
         *("--exclude-checks", "unsupported_method", "--include-path", path, *more),
         *("--max-examples", deep or str(drawn)),
@@ -150,7 +164,9 @@ class TestHostileClients:
     def send(self, service: Service, body: bytes, **headers: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=LIMIT)
         with contextlib.closing(connection):
-            connection.request("POST", PATH, body, {"Content-Type": "application/json", **headers})
+            connection.request(
+                "POST", PATH, body, {"Content-Type": "application/json", "X-API-Key": KEY, **headers}
+            )
             response = connection.getresponse()
             return response.status, response.read()
 
@@ -183,7 +199,7 @@ class TestHostileClients:
                 hostile.sendall(unfinished[number % 3])
             wait_until(lambda: java.num_fds() >= before + 150, "150 connections")
             assert client.recommend([620, 400]).items == expected.items
-            with SrecClient(client.url, timeouts=PATIENT, retries=Retries(attempts=1)) as newcomer:
+            with SrecClient(client.url, KEY, timeouts=PATIENT, retries=Retries(attempts=1)) as newcomer:
                 assert newcomer.recommend([620, 400]).items == expected.items
         wait_until(lambda: java.num_fds() < before + 100, "the end of what they held")
 
