@@ -114,7 +114,8 @@ def gather(inputs: ModelInputs, tables: dict[str, Tensor]) -> ModelInputs:
     Returns:
         alias [B, L], edges [B, N, N], lengths [B]; ``slot`` int64 [M], where in B * N each node stands, and
         ``owner`` int64 [M], its session; rows of ``items`` and ``side`` at the nodes [B, N, D]; rows of
-        ``own`` for nodes and all but the last hop's neighbours [M * K^h, D]; then for each hop neighbours
+        ``own`` for nodes and all but the last hop's neighbours [M * K^h, D] (only for nodes where no hop is
+        left); then for each hop neighbours
         [M * K^h, K], weights, and rows of ``items`` [M * K^(h+1), D].
     """
     nodes, alias, edges, lengths, *hops = inputs
@@ -132,6 +133,8 @@ def gather(inputs: ModelInputs, tables: dict[str, Tensor]) -> ModelInputs:
     if "side" in tables:
         rows.append(tables["side"].index_select(0, flat).view(shape))
     own, triples, level = [], [], flat[slot]
+    if not hops:  # the global part of every item is cached whole
+        own.append(tables["own"].index_select(0, level))
     for ids, weights in zip(hops[::2], hops[1::2], strict=True):
         own.append(tables["own"].index_select(0, level))
         k = ids.size(2)

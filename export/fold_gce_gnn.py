@@ -60,7 +60,7 @@ class FoldedGceGnn(nn.Module):
         self.cosine = model.settings.scoring == "cosine"
         self.register_buffer("kinds", model.local.kinds.detach().clone())
         self.aggregators = nn.ModuleList(
-            FoldedAggregator(cast(GlobalAggregator, one)) for one in model.aggregators
+            FoldedAggregator(cast(GlobalAggregator, one)) for one in model.aggregators[: model.hops]
         )
         w3 = attention.w3.weight
         self.w3 = Linear(w3[:, :dim])
@@ -127,6 +127,8 @@ class FoldedGceGnn(nn.Module):
 
     def _global(self, rows: tuple[Tensor, ...], session: Tensor) -> Tensor:
         """Aggregate from the farthest hop inwards: own terms, then a triple for each hop -> [M, D]."""
+        if not self.hops:
+            return rows[0]
         own, triples = rows[: self.hops], rows[self.hops :]
         ids, weights, around = triples[0::3], triples[1::3], triples[2::3]
         levels: list[Tensor] = []  # vectors after the last step, nearest hop first
@@ -154,9 +156,12 @@ def _tables(model: GceGnn) -> dict[str, Tensor]:
     features = [table for table in (model.tags, model.context) if table is not None]
     if features:
         tables["side"] = torch.empty_like(items)
+    if model.around is not None:
+        tables["own"] = model.around
     with torch.no_grad():
         for chunk in torch.split(torch.arange(len(items)), CHUNK):
-            tables["own"][chunk] = F.linear(items[chunk], first.w2.weight[:, :dim])
+            if model.around is None:
+                tables["own"][chunk] = F.linear(items[chunk], first.w2.weight[:, :dim])
             if features:
                 side = torch.cat([table(chunk.unsqueeze(0)).squeeze(0) for table in features], dim=-1)
                 tables["side"][chunk] = F.linear(side, attention.w3.weight[:, 2 * dim :])

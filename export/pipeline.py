@@ -12,6 +12,7 @@ import srec
 from srec.errors import InputError
 from srec.export import backend
 from srec.export.proof import prove_equal
+from srec.export.variants import EXACT, variant
 from srec.graph.inputs import model_inputs
 from srec.graph.session import pad_clicks
 from srec.io import new_folder, write_json
@@ -66,9 +67,11 @@ class ShortSessionRun:
 
 
 def export_run(
-    run: Run, out: Path, backend_name: str, short: ShortSessionRun | None = None
+    run: Run, out: Path, backend_name: str, short: ShortSessionRun | None = None, variant_name: str = EXACT
 ) -> dict[str, Any]:
     """Write ARTIFACT and return its manifest; what was at ``out`` stays until the new one has proved itself.
+
+    A variant is proved to answer as that variant does before export, not as the trained model.
 
     Raises:
         HostError: the backend cannot run here.
@@ -78,16 +81,16 @@ def export_run(
     ARTIFACT.check_target(out)
     if short is not None:
         _check_short(run, short)
-    graph = run.graph()
+    graph, model = run.graph(), variant(run, variant_name)
     with new_folder(out) as folder:
-        facts, proof = _write_model(run, folder, backend_name, run.sample_sessions())
+        facts, proof = _write_model(run, model, folder, backend_name, run.sample_sessions())
         graph.save(folder / GRAPH)
         write_json(folder / CATALOGUE, _catalogue(run))
         about_short = {} if short is None else {"short": _write_short(short, folder)}
-        model = run.model()
         manifest = {
             **ARTIFACT.seal(folder),
             **facts,
+            "variant": variant_name,
             "n_items": graph.n_items,
             "neighbours": graph.size,
             "graph": graph.digest,
@@ -104,11 +107,11 @@ def export_run(
 
 
 def _write_model(
-    run: Run, folder: Path, backend_name: str, sessions: Sequence[list[int]]
+    run: Run, model: SessionModel, folder: Path, backend_name: str, sessions: Sequence[list[int]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write a run's model and its golden sessions; returns what loading needs to know, and the proof."""
     chosen = backend(backend_name)
-    model, max_clicks = run.model(), run.settings.training.max_clicks
+    max_clicks = run.settings.training.max_clicks
     store, eager = ArrayStore(run.graph()), EagerScorer(model, model.hops)
     example = model_inputs(pad_clicks(sessions[:3], max_clicks), store.fetch, model.hops)
     facts = chosen.write(served_module(model), example, folder) | {"hops": model.hops}
@@ -126,7 +129,7 @@ def _write_short(short: ShortSessionRun, folder: Path) -> dict[str, Any]:
     """Write the model for short sessions into its folder; returns what the manifest says of it."""
     (folder / SHORT).mkdir()
     sessions = [session[-short.clicks :] for session in short.run.sample_sessions()]
-    facts, proof = _write_model(short.run, folder / SHORT, SHORT_BACKEND, sessions)
+    facts, proof = _write_model(short.run, short.run.model(), folder / SHORT, SHORT_BACKEND, sessions)
     write_json(folder / SHORT_FACTS, {"clicks": short.clicks, **facts})
     return {"clicks": short.clicks, "model": facts["model"], "run": _about(short.run), "proof": proof}
 

@@ -138,6 +138,26 @@ def bench_order(
         raise typer.Exit(1)
 
 
+@bench.command("variants")
+def bench_variants(
+    run: Annotated[Path, typer.Option(help="A trained run of gce-gnn with one hop.")],
+    data: Annotated[Path | None, typer.Option(help="The run's DATA, where it has moved.")] = None,
+    inputs: Annotated[int, typer.Option(min=1, help="Validation examples that are timed.")] = 1000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+) -> None:
+    """Cached neighbours and a distilled head beside the exact model: milliseconds against quality."""
+    from srec.bench.variants import measure_variants
+    from srec.training.run import Run
+
+    figures = measure_variants(Run(run), data, inputs, note)
+    save_json(json_file, figures)
+    cells = [
+        [row["variant"], *(f"{row[key]:.4f}" for key in ("ms", "p@20", "mrr@20", "top20_kept"))]
+        for row in figures["rows"]
+    ]
+    table("validation", ["variant", "ms an input", "P@20", "MRR@20", "of the exact top-20"], cells)
+
+
 @bench.command("recipe")
 def bench_recipe(
     run: Annotated[Path, typer.Option(help="A trained run of gce-gnn, scoring=dot.")],

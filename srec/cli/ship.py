@@ -32,7 +32,12 @@ def register(app: typer.Typer) -> None:
 def export(
     run: Annotated[Path, typer.Option(help="Folder that `srec train` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder to write the artifact to.")],
-    backend: Annotated[str, typer.Option(help="torchscript, or ipex on hosts with AVX2.")] = "torchscript",
+    backend: Annotated[
+        str, typer.Option(help="fast, torchscript, or ipex on hosts with AVX2 and its package.")
+    ] = "fast",
+    variant: Annotated[
+        str, typer.Option(help="exact, or cheaper and only almost right: cached-neighbours, distilled.")
+    ] = "exact",
     short_run: Annotated[
         Path | None, typer.Option(help="A second run over the same data: its model answers short sessions.")
     ] = None,
@@ -45,7 +50,7 @@ def export(
     from srec.training.run import Run
 
     short = ShortSessionRun(Run(short_run), short_clicks) if short_run else None
-    manifest = export_run(Run(run), out, backend, short)
+    manifest = export_run(Run(run), out, backend, short, variant)
     proof = manifest["proof"]
     note(
         f"{proof['sessions']} sessions answered alike before and after export, "

@@ -25,6 +25,7 @@ from srec.models.base import ItemFeatures, ModelSettings, SessionModel
 from srec.models.layers import at_clicks, click_mask, masked_mean, masked_softmax
 
 SLOPE = 0.2  # of the LeakyReLUs, as in the paper
+CACHE_CHUNK = 4096  # items a step while neighbours are cached
 SHORTEST = 1e-12  # a vector is not scaled up from less, as in F.normalize
 
 
@@ -137,7 +138,28 @@ class GceGnn(SessionModel):
             GlobalAggregator(dim, settings.dropout_aggregator) for _ in range(settings.hops)
         )
         self.attention = SessionAttention(dim, features.max_clicks, side_dim)
+        self.around: Tensor | None = None
         self._initialise()
+
+    def cache_neighbours(self, neighbours: Tensor, weights: Tensor) -> None:
+        """Fix each item's global part, as if the session were that item alone: an approximation.
+
+        Equation 3 weighs an item's neighbours by the whole session; afterwards it no longer does, and the
+        model looks nothing up in the global graph. Needs a model of one hop.
+
+        Args:
+            neighbours: of the global graph, [V+1, K], 0 where absent.
+            weights: co-occurrence counts, [V+1, K].
+        """
+        if self.hops != 1:
+            raise InputError(f"neighbours can be cached for models of 1 hop, this one has {self.hops}")
+        parts = []
+        with torch.no_grad():
+            for chunk in torch.split(torch.arange(self.n_items + 1), CACHE_CHUNK):
+                alone = self.items(chunk)  # [n, D]
+                rows = (neighbours[chunk].long().unsqueeze(1), weights[chunk].unsqueeze(1))
+                parts.append(self._from_global_graph(alone.unsqueeze(1), alone, rows).squeeze(1))
+        self.around, self.hops = torch.cat(parts), 0
 
     def encode(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Session vectors [B, D]; ``rows`` are neighbours and weights, a pair for each hop."""
@@ -163,7 +185,10 @@ class GceGnn(SessionModel):
         mask = click_mask(alias, lengths)  # [B, L]
         h = self.items(nodes)  # [B, N, D]
         local = F.dropout(self.local(h, edges), drop.dropout_local, self.training)
-        around = self._from_global_graph(h, masked_mean(at_clicks(h, alias), mask), rows)
+        if self.around is None:
+            around = self._from_global_graph(h, masked_mean(at_clicks(h, alias), mask), rows)
+        else:
+            around = F.embedding(nodes, self.around)
         summed = at_clicks(local + F.dropout(around, drop.dropout_global, self.training), alias)  # [B, L, D]
         clicked = nodes.gather(1, alias)  # [B, L]
         side = [table(clicked) for table in (self.tags, self.context) if table is not None]
