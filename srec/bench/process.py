@@ -92,14 +92,17 @@ def run_once(verb: str, folder: Path, name: str, cpu: Cpu, python: str) -> dict[
 
 def _start(verb: str, folder: Path, name: str, cpu: Cpu, python: str) -> "subprocess.Popen[str]":
     with (folder / f"{name}.log").open("a") as log:
-        return subprocess.Popen(  # noqa: S603  # this Python, or the one that the user names
-            [python, "-m", "srec.bench.worker", verb, str(folder), name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={**environment(cpu), "PYTHONPATH": _with_source()},
-        )
+        try:
+            return subprocess.Popen(  # noqa: S603  # this Python, or the one that the user names
+                [python, "-m", "srec.bench.worker", verb, str(folder), name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**environment(cpu), "PYTHONPATH": _with_source()},
+            )
+        except OSError as error:
+            raise HostError(f"{python} cannot be started: {error.strerror}") from error
 
 
 def _with_source() -> str:
