@@ -1,0 +1,1 @@
+"""What the service must survive: faults made on purpose, under a load whose right answers are known."""
