@@ -6,7 +6,7 @@ SREC := $(BIN)/srec
 DEMO := demo
 
 .DELETE_ON_ERROR:
-.PHONY: help install serve demo release test check openapi fuzz audit clean
+.PHONY: help install serve demo release test check openapi fuzz faults audit clean
 
 help:  ## Show this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,10 @@ openapi: install  ## Write docs/openapi.json anew
 
 fuzz: install  ## Thousands of drawn requests against a live service; set FUZZ_EXAMPLES for more
 	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),2000) $(BIN)/pytest --timeout 0 tests/line/test_api.py -k drawn_requests
+
+faults: model_store/srec.mar  ## What visitors see of every fault, under load: results/reliability (ten minutes)
+	@test -e $(DEMO)/artifact/manifest.json || $(MAKE) --no-print-directory $(DEMO)/artifact/manifest.json
+	$(BIN)/python -m tests.faults.table --artifact $(DEMO)/artifact --out results/reliability
 
 audit: install  ## Look every pinned package up in the database of known vulnerabilities
 	$(PYTHON) -m venv .audit

@@ -110,6 +110,7 @@ class _Change:
         """Bring up ``history.served``, check it, make it the default, end the old one."""
         version, archive = history.served, self.archives.path(history.served)
         staged = self.service.model_store / _STAGED
+        self._end_leftovers(say)
         with ExitStack() as undo, read_archive(archive) as folder:
             artifact = Artifact(folder)
             if self.service.redis_url != NO_REDIS:
@@ -155,6 +156,12 @@ class _Change:
         # What a worker took from the queue is answered or failed within this limit: TorchServe sees to it.
         time.sleep(old.response_timeout)
         self._management.unregister(version)
+
+    def _end_leftovers(self, say: Say) -> None:
+        """What stands beside the served version was left by a change that was killed: nothing undid it."""
+        for version in self._management.versions().keys() - {self.served}:
+            say(f"version {version} is left of a change that was broken off: it ends")
+            self._end(version)
 
     def _unregister_quietly(self, version: str) -> None:
         with contextlib.suppress(HostError):  # the first failure is the one to report

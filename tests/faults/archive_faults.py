@@ -1,6 +1,7 @@
 """Archives that must not be served, and changes of the version that fail or are broken off."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -16,6 +17,9 @@ _BROKEN = """
 class Broken:
     def initialize(self, context):
         raise ValueError("this model cannot be loaded")
+
+    def handle(self, rows, context):
+        return rows
 """
 _CHANGED = "catalogue.json"
 
@@ -28,11 +32,13 @@ def with_broken_handler(artifact: Path, folder: Path) -> Path:
     return build_archive(artifact, folder, "broken", handler=handler)
 
 
-def with_wrong_digest(mar: Path, folder: Path) -> Path:
+def with_wrong_digest(artifact: Path, folder: Path) -> Path:
     """A well-made archive of which one file is not the one that was exported."""
-    folder.mkdir(exist_ok=True)
     changed = folder / "changed.mar"
-    with zipfile.ZipFile(mar) as source, zipfile.ZipFile(changed, "w") as sink:
+    with (
+        zipfile.ZipFile(build_archive(artifact, folder, "wrong")) as source,
+        zipfile.ZipFile(changed, "w") as sink,
+    ):
         for entry in source.infolist():
             content = source.read(entry)
             if entry.filename == _CHANGED:
@@ -74,7 +80,7 @@ def broken_handler(course: Course) -> None:
 
 
 def wrong_digest(course: Course) -> None:
-    mar = with_wrong_digest(course.rig.mar, course.rig.folder / "wrong")
+    mar = with_wrong_digest(course.rig.artifact, course.rig.folder / "wrong")
     course.note = _deployed(course, mar)
 
 
@@ -121,4 +127,5 @@ def _environment() -> dict[str, str]:
 
 
 def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1]
+    """What was said last, without the folders of this run."""
+    return re.sub(r"/\S*/", "", text.strip().splitlines()[-1])

@@ -70,8 +70,7 @@ class Table:
     def _refused_at_start(self) -> None:
         folder = self._folder / "refused"
         folder.mkdir()
-        good = build_archive(self._artifact, folder)
-        digest = archive_faults.with_wrong_digest(good, folder / "digest")
+        digest = archive_faults.with_wrong_digest(self._artifact, folder / "digest")
         handler = archive_faults.with_broken_handler(self._artifact, folder / "handler")
         for what, mar in (("a wrong digest", digest), ("a broken handler", handler)):
             said = archive_faults.refused_at_start(mar, folder / f"t-{mar.stem}")
