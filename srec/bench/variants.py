@@ -99,7 +99,7 @@ def _row(
         "variant": name,
         "ms": float(np.median(times)),
         "ms_of_rounds": list(times),
-        "p@20": metrics["p@20"],
+        "p@20": metrics["recall@20"],
         "mrr@20": metrics["mrr@20"],
         "top20_kept": float(np.mean(kept)),
     }
