@@ -95,12 +95,13 @@ def broken_off(course: Course) -> None:
     finally:
         deploy.kill()
         deploy.wait()
+        course.over()
     course.load.versions.clear()
     course.go_on()
     assert set(course.load.versions) == {old}
     again = srec("deploy", new, "--management", url)
     assert again.returncode == 0, again.stderr
-    assert list(course.rig.versions()) == ["new"]
+    course.recover(lambda: list(course.rig.versions()) == ["new"], "the new version alone")
 
 
 def there_and_back(course: Course) -> None:
