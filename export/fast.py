@@ -17,6 +17,7 @@ from srec.errors import DataError
 from srec.export.torchscript import TorchScript, load_module, write_module
 from srec.graph.inputs import ModelInputs
 from srec.io import new_file
+from srec.serving.coarse import has_int8
 from srec.serving.ranker import Scorer
 from srec.serving.scan import CertifiedScan, FullScan
 from srec.serving.stages import MODEL, TOP_K, Stages
@@ -31,13 +32,19 @@ class FastScorer:
     """Runs the folded encoder and the certified scan."""
 
     def __init__(
-        self, encoder: torch.jit.ScriptModule, tables: dict[str, Tensor], hops: int, folded: bool, dims: int
+        self,
+        encoder: torch.jit.ScriptModule,
+        tables: dict[str, Tensor],
+        hops: int,
+        folded: bool,
+        dims: dict[str, int],
     ) -> None:
         """Take what ``Fast.write`` wrote."""
         self.encoder, self.tables, self.hops, self.folded = encoder, tables, hops, folded
         items, norms = tables["items"], tables.get(NORMS)
         small = items.numel() <= SMALL
-        self.scan = FullScan(items, norms) if small else CertifiedScan(items, norms, dims)
+        chosen = dims["int8" if has_int8() else "float32"]
+        self.scan = FullScan(items, norms) if small else CertifiedScan(items, norms, chosen)
 
     @torch.inference_mode()
     def scores(self, inputs: ModelInputs) -> Tensor:
@@ -76,7 +83,9 @@ class Fast:
 
     def write(self, model: nn.Module, example: ModelInputs, folder: Path) -> dict[str, Any]:
         """Write encoder and tables; a counting model as plain TorchScript."""
-        from srec.export.folding import fold, unfolded  # noqa: PLC0415  a worker has no models to fold
+        # A worker has no models to fold.
+        from srec.export.folding import fold, unfolded  # noqa: PLC0415
+        from srec.export.heads import choose_dims  # noqa: PLC0415
 
         source = getattr(model, "model", None)
         if source is None:
@@ -89,7 +98,9 @@ class Fast:
         write_module(encoder.eval(), methods, folder / ENCODER)
         with new_file(folder / TABLES) as temporary:
             save_file({name: table.contiguous() for name, table in tables.items()}, temporary)
-        return {"torch": torch.__version__, "folded": folded is not None, "dims": tables["items"].size(1)}
+        with torch.no_grad():
+            dims = choose_dims(tables["items"], tables.get(NORMS), encoder.forward(*rows))
+        return {"torch": torch.__version__, "folded": folded is not None, "dims": dims}
 
     def load(self, folder: Path, manifest: dict[str, Any]) -> Scorer:
         """Open the tables where they lie, in pages that all workers share; load the encoder."""

@@ -25,6 +25,7 @@ from srec.stores.array import ArrayStore
 from srec.training.run import Run
 
 GOLDEN_SESSIONS = 16
+EXAMPLES = 24  # sessions that a backend may look at; of a size that the proof does not repeat
 SHORT_BACKEND = "torchscript"  # runs any model, and a model for few clicks is cheap
 
 
@@ -113,7 +114,7 @@ def _write_model(
     chosen = backend(backend_name)
     max_clicks = run.settings.training.max_clicks
     store, eager = ArrayStore(run.graph()), EagerScorer(model, model.hops)
-    example = model_inputs(pad_clicks(sessions[:3], max_clicks), store.fetch, model.hops)
+    example = model_inputs(pad_clicks(sessions[:EXAMPLES], max_clicks), store.fetch, model.hops)
     facts = chosen.write(served_module(model), example, folder) | {"hops": model.hops}
     proof = prove_equal(eager, chosen.load(folder, facts), store, sessions, max_clicks)
     write_json(folder / GOLDEN, golden_answers(Ranker(eager, store, max_clicks), _spread(sessions)))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from srec.export.heads import choose_dims
 from srec.serving import coarse
 from srec.serving.scan import CertifiedScan, FullScan
 from srec.topk import Selection, TopK
@@ -135,3 +136,12 @@ def test_scores_far_apart_keep_their_order(cpu: str) -> None:
     expected = full.best(asked, [Selection(10)] * 24)
     for left, right in zip(certified.best(asked, [Selection(10)] * 24), expected, strict=True):
         assert left.items.tolist() == right.items.tolist()
+
+
+@pytest.mark.parametrize(("decay", "few"), [(0.6, True), (1.0, False)])
+def test_reads_few_directions_first_only_where_they_hold_the_most(decay: float, few: bool) -> None:
+    draw = torch.Generator().manual_seed(0)
+    items = torch.randn(4001, 128, generator=draw) * decay ** (torch.arange(128) / 4)
+    chosen = choose_dims(items, None, sessions(items, 16))
+    assert (chosen["float32"] < 128) == few
+    assert chosen["float32"] <= chosen["int8"] <= 128
