@@ -125,7 +125,7 @@ class Load:
             return Outcome.BROKEN, repr(error)
         if response.status != 200:
             by_status = {503: Outcome.REFUSED, 500: Outcome.FAILED, 507: Outcome.FAILED}
-            return by_status.get(response.status, Outcome.BROKEN), f"{response.status} {body!r}"
+            return by_status.get(response.status, Outcome.BROKEN), _told(response.status, body)
         try:
             answer = json.loads(body)
             fault = question.fault(answer, request_id)
@@ -135,3 +135,11 @@ class Load:
             with self._lock:
                 self.versions[answer["model"]["version"]] += 1
         return (Outcome.WRONG, fault) if fault else (Outcome.RIGHT, "")
+
+
+def _told(status: int, body: bytes) -> str:
+    """The status and what TorchServe's error form says, else the body."""
+    try:
+        return f"{status} {json.loads(body)['message']}"
+    except (ValueError, LookupError, TypeError):
+        return f"{status} {body!r}"

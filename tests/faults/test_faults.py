@@ -1,5 +1,6 @@
 """Every fault of the table once, with some hundred requests; `make faults` makes the long form."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,10 @@ def questions(line: Line) -> list[Question]:
 
 @pytest.fixture(scope="module")
 def rig(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with Rig(line.artifact, line.mar, tmp_path_factory.mktemp("rig"), SREC_DRAIN_SECONDS="5") as running:
+    folder = tmp_path_factory.mktemp("rig")
+    mar = folder / "srec.mar"  # a deployment replaces it
+    shutil.copyfile(line.mar, mar)
+    with Rig(line.artifact, mar, folder, SREC_DRAIN_SECONDS="5") as running:
         yield running
 
 
