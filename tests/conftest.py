@@ -44,8 +44,8 @@ class Line:
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     """demo-data, prepare, train, export, archive; about a minute on two cores.
 
-    SREC_TEST_RUN names a folder that keeps the trained run from one test run to the next, for quick work on
-    what comes after the training; CI does not set it.
+    SREC_TEST_RUN names a folder that holds the trained run, as `make demo` makes it, or is to keep it: export
+    and archive are then all that is done here.
     """
     folder = tmp_path_factory.mktemp("line")
     kept = Path(os.environ.get("SREC_TEST_RUN") or folder)
