@@ -60,7 +60,7 @@ def session_graph(clicks: NDArray[np.int64]) -> SessionGraph:
     """
     present = clicks != PADDING
     left, right = clicks[:, :, np.newaxis], clicks[:, np.newaxis, :]  # of click l and click m
-    first = (left == right).argmax(axis=2) == np.arange(clicks.shape[1])  # [B, L], click l is its item's first
+    first = (left == right).argmax(axis=2) == np.arange(clicks.shape[1])  # [B, L], the first of its item
     first &= present
     alias = ((right < left) & first[:, np.newaxis, :]).sum(axis=2)  # how many distinct items are lower
     nodes = np.zeros((len(clicks), int(alias.max()) + 1), np.int64)
