@@ -80,8 +80,7 @@ ENV HOME=/tmp \
     SREC_OPERATIONS_ADDRESS=0.0.0.0
 EXPOSE 8080 8082 8083
 STOPSIGNAL SIGTERM
-# Ready: every worker is, and predictions succeed; not merely a process that runs.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["python3", "-c", \
-  "import urllib.request as u; u.urlopen('http://127.0.0.1:8083/ready', timeout=4)"]
+# Ready: every worker is, and predictions succeed; not merely a process that runs. Waits some seconds for a start.
+HEALTHCHECK --interval=10s --timeout=15s --start-period=120s --retries=3 CMD ["python3", "-m", "srec.serve_config.ready"]
 ENTRYPOINT ["srec", "serve", "--mar", "/srv/model_store/srec.mar", "--port", "8080"]
 CMD ["--workers", "2"]
