@@ -39,5 +39,5 @@ def test_the_final_stage_holds_the_service_alone() -> None:
     assert "apt-get" not in final
     assert re.search(r"^USER [1-9]\d*$", final, re.MULTILINE)
     assert re.search(r"^STOPSIGNAL SIGTERM$", final, re.MULTILINE)
-    assert "http://127.0.0.1:8083/ready" in final
+    assert "srec.serve_config.ready" in final
     assert re.search(r"SREC_REDIS_URL=array\b", final)
