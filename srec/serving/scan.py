@@ -102,12 +102,13 @@ class CertifiedScan(FullScan):
             flat[self._coarse.place[torch.tensor(selection.excluded) - 1]] = -torch.inf
 
     def _best(self, session: Tensor, approximate: Tensor, slack: Tensor, selection: Selection) -> TopK:
-        top, best_inside = approximate.max(1)  # [blocks]
+        top = approximate.amax(1)  # [blocks]
         seeds = top.topk(min(max(SEEDS, 2 * selection.k), len(top))).indices
         seeds = seeds[top[seeds] > -torch.inf]
         threshold = -math.inf
         if len(seeds) >= selection.k:
-            items = self._coarse.order[seeds * BLOCK + best_inside[seeds]]
+            places = seeds * BLOCK + approximate.index_select(0, seeds).argmax(1)
+            items = self._coarse.order[places]
             threshold = float(self._exact(session, items, selection).topk(selection.k).values[-1])
         places = self._reaching(approximate, top, slack, threshold)
         if len(places) * SHARE > self.n_items:
