@@ -30,8 +30,8 @@ def hostile(course: Course, count: int) -> None:
             failed += bad
         course.go_on()
     assert course.rig.workers() == before, "a hostile request ended a worker"
-    told = ", ".join(f"{n} {status or 'closed'}" for status, n in sorted(statuses.items(), key=str))
-    course.note = f"{statuses.total()} hostile requests: {told}; {SLOW_CLIENTS} clients that never finish"
+    told = ", ".join(f"{status or 'closed'}: {n:,}" for status, n in sorted(statuses.items(), key=str))
+    course.note = f"answers to them: {told}; {SLOW_CLIENTS} clients that never finish"
     assert not failed, f"{course.note}; the first 5xx is the answer to {failed[0][:300]!r}"
 
 

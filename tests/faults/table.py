@@ -110,9 +110,9 @@ def write(rows: Sequence[Row], out: Path) -> None:
 def _markdown(rows: Iterable[Row], facts: dict[str, object]) -> Iterator[str]:
     yield "# Faults, and what visitors saw of them\n"
     yield ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()) + "\n"
-    names = "fault, load, requests, wrong, 503, 500, no answer, errors (s), recovery (s), memory (MB), "
+    names = "fault, load, requests, wrong, 503, 500, no answer, errors (s), recovery (s), memory (MB), note"
     yield f"| {' | '.join(names.split(', '))} |"
-    yield f"{'|---' * names.count(', ')}|---|"
+    yield f"{'|---' * (names.count(', ') + 1)}|"
     for row in rows:
         seconds = "" if row.recovery_seconds is None else f"{row.recovery_seconds:.1f}"
         memory = f"{row.memory_before or ''} to {row.memory_after or 'its end'}" if row.memory_before else ""

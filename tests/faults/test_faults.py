@@ -24,11 +24,22 @@ def questions(line: Line) -> list[Question]:
 
 
 @pytest.fixture(scope="module")
-def rig(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("rig")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rig")
+
+
+@pytest.fixture(scope="module")
+def no_disk(folder: Path) -> Iterator[str]:
+    """Why ``folder`` is on no small disk of its own; empty where it is."""
+    with host_faults.small_disk(folder) as reason:
+        yield reason
+
+
+@pytest.fixture(scope="module")
+def rig(line: Line, folder: Path, no_disk: str) -> Iterator[Rig]:
     mar = folder / "srec.mar"  # a deployment replaces it
     shutil.copyfile(line.mar, mar)
-    with Rig(line.artifact, mar, folder, SREC_DRAIN_SECONDS="5") as running:
+    with Rig(line.artifact, mar, folder, SREC_DRAIN_SECONDS="5", SREC_LOG_LEVEL="info") as running:
         yield running
 
 
@@ -67,6 +78,12 @@ class TestFaults:
         assert row.memory_after is not None
         assert row.memory_after - row.memory_before < GROWTH_MB, row
 
+    def test_a_full_disk_hinders_nobody(self, rig: Rig, questions: list[Question], no_disk: str) -> None:
+        if no_disk:
+            pytest.skip(no_disk)
+        row = measure(host_faults.DISK, rig, questions, STRETCH)
+        assert answered_rightly(row), row
+
     # A broken handler, a whole deployment and its rollback under load: tests/line/test_deploy.py.
     @pytest.mark.parametrize("fault", [archive_faults.DIGEST, archive_faults.BROKEN_OFF], ids=named)
     def test_the_old_version_serves_when_a_deployment_fails(
@@ -78,15 +95,6 @@ class TestFaults:
     def test_what_is_in_flight_is_answered_before_the_end(self, rig: Rig, questions: list[Question]) -> None:
         row = measure(host_faults.SIGTERM, rig, questions, STRETCH)
         assert row.right == row.requests > STRETCH, row
-
-
-def test_a_full_disk_hinders_nobody(line: Line, questions: list[Question], tmp_path: Path) -> None:
-    with host_faults.small_disk(tmp_path / "disk") as reason:
-        if reason:
-            pytest.skip(reason)
-        with Rig(line.artifact, line.mar, tmp_path / "disk", SREC_LOG_LEVEL="info") as rig:
-            row = measure(host_faults.DISK, rig, questions, STRETCH)
-    assert answered_rightly(row), row
 
 
 def test_an_archive_with_a_wrong_digest_is_not_served(line: Line, tmp_path: Path) -> None:
