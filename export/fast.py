@@ -84,14 +84,14 @@ class Fast:
     def write(self, model: nn.Module, example: ModelInputs, folder: Path) -> dict[str, Any]:
         """Write encoder and tables; a counting model as plain TorchScript."""
         # A worker has no models to fold.
-        from srec.export.folding import fold, unfolded  # noqa: PLC0415
+        from srec.export.folding import FoldedModel, Unfolded, fold  # noqa: PLC0415
         from srec.export.heads import choose_dims  # noqa: PLC0415
 
         source = getattr(model, "model", None)
         if source is None:
             return self.plain.write(model, example, folder) | {"folded": None}
         folded = fold(source)
-        encoder = folded or unfolded(source)
+        encoder: FoldedModel = folded or Unfolded(source)
         tables = dict(encoder.tables)
         rows = gather(example, tables) if folded else example
         methods = {"forward": rows} | ({"parts": rows} if source.additive else {})
@@ -126,8 +126,7 @@ def gather(inputs: ModelInputs, tables: dict[str, Tensor]) -> ModelInputs:
         alias [B, L], edges [B, N, N], lengths [B]; ``slot`` int64 [M], where in B * N each node stands, and
         ``owner`` int64 [M], its session; rows of ``items`` and ``side`` at the nodes [B, N, D]; rows of
         ``own`` for nodes and all but the last hop's neighbours [M * K^h, D] (only for nodes where no hop is
-        left); then for each hop neighbours
-        [M * K^h, K], weights, and rows of ``items`` [M * K^(h+1), D].
+        left); then for each hop neighbours [M * K^h, K], weights, and rows of ``items`` [M * K^(h+1), D].
     """
     nodes, alias, edges, lengths, *hops = inputs
     flat = nodes.reshape(-1)

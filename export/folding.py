@@ -47,11 +47,6 @@ def fold(model: SessionModel) -> FoldedModel | None:
     return cast(FoldedModel, importlib.import_module(FOLDED[model.name]).FOLDED(model))
 
 
-def unfolded(model: SessionModel) -> "FoldedModel":
-    """Return the form of a model that has no folded one."""
-    return Unfolded(model)
-
-
 class Unfolded(nn.Module):
     """A model's own encoder, with the item table outside; takes ``model_inputs`` as they are."""
 

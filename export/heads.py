@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from srec.serving.coarse import leading_directions
+from srec.serving.scan import FullScan
 
 K = 20
 STEP = 32
@@ -43,10 +44,9 @@ def _cheapest(candidates: Sequence[tuple[int, float]], bytes_each: int, width: i
 def _left_over(items: Tensor, norms: Tensor | None, sessions: Tensor, heads: Sequence[int]) -> list[float]:
     """For each d the share of items that the bound on the other directions does not rule out."""
     n_items = items.size(0) - 1
-    scores = sessions @ items[1:].T if norms is None else sessions @ items[1:].T / norms
-    threshold = scores.topk(min(K, n_items), dim=1).values[:, -1:]  # [S, 1]
-    chosen = torch.arange(0, n_items, max(1, n_items // SAMPLE))
-    rows = items[chosen + 1] if norms is None else items[chosen + 1] / norms[chosen].unsqueeze(1)
+    scan = FullScan(items, norms)
+    threshold = scan.scores(sessions).topk(min(K, n_items), dim=1).values[:, -1:]  # [S, 1]
+    rows = scan.vectors(torch.arange(1, n_items + 1, max(1, n_items // SAMPLE)))
     basis = leading_directions(items, norms)
     rows, turned = rows @ basis, sessions @ basis
     shares = []

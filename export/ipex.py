@@ -15,6 +15,7 @@ from torch import nn
 from srec.errors import HostError
 from srec.export.torchscript import TorchScript, TorchScriptScorer
 from srec.graph.inputs import ModelInputs
+from srec.serving.coarse import has_avx2
 
 FOLDER = "ipex"
 PACKAGE = "intel_extension_for_pytorch"
@@ -61,11 +62,6 @@ def why_not() -> str | None:
     except SystemExit:  # what the extension does where the versions of torch do not fit
         return f"{PACKAGE} refuses torch {torch.__version__}; its last release 2.8.0 needs torch 2.8.0"
     return None
-
-
-def has_avx2() -> bool:
-    """Whether the CPU, and torch's own choice of kernels, has AVX2."""
-    return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX")
 
 
 BACKEND = Ipex()

@@ -69,7 +69,8 @@ def _versions() -> dict[str, str]:
 def _cpu() -> dict[str, str]:
     import torch
 
-    from srec.export.ipex import has_avx2, why_not
+    from srec.export.ipex import why_not
+    from srec.serving.coarse import has_avx2
 
     return {
         "cpu kernels": torch.backends.cpu.get_cpu_capability(),

@@ -30,7 +30,7 @@ class Coarse:
     def __init__(self, items: Tensor, norms: Tensor | None, dims: int, block: int) -> None:
         """Prepare a table; see ``CertifiedScan``."""
         n_items, width = items.size(0) - 1, items.size(1)
-        self.block, self.dims, self.width = block, dims, width
+        self.block = block
         self._basis = leading_directions(items, norms)[:, :dims].contiguous() if dims < width else None
         rows, rest, lengths = _project(items, norms, self._basis)
         self.order = (rest if dims < width else lengths).argsort(stable=True)
@@ -152,9 +152,13 @@ def has_vnni() -> bool:
 
 
 def has_int8() -> bool:
-    """Whether the CPU, and torch's own choice of kernels, has what FBGEMM needs."""
-    able = torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX")
-    return able and "fbgemm" in torch.backends.quantized.supported_engines
+    """Whether there is an 8-bit product that is right on this CPU."""
+    return has_avx2() and "fbgemm" in torch.backends.quantized.supported_engines
+
+
+def has_avx2() -> bool:
+    """Whether the CPU, and torch's own choice of kernels, has AVX2."""
+    return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX")
 
 
 def leading_directions(items: Tensor, norms: Tensor | None) -> Tensor:
