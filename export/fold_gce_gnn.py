@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srec.export.folding import Linear
-from srec.models.gce_gnn import SHORTEST, SLOPE, GceGnn, GlobalAggregator
+from srec.models.gce_gnn import SLOPE, GceGnn, GlobalAggregator
 from srec.models.layers import click_mask, masked_softmax
+from srec.models.scoring import SHORTEST
 
 CHUNK = 1 << 16  # items a step while the tables are made
 
@@ -56,8 +57,7 @@ class FoldedGceGnn(nn.Module):
     def __init__(self, model: GceGnn) -> None:
         super().__init__()
         attention, dim = model.attention, model.settings.dim
-        self.hops, self.scale = model.hops, model.settings.scale
-        self.cosine = model.settings.scoring == "cosine"
+        self.hops, self.settings = model.hops, model.settings
         self.register_buffer("kinds", model.local.kinds.detach().clone())
         self.aggregators = nn.ModuleList(
             FoldedAggregator(cast(GlobalAggregator, one)) for one in model.aggregators[: model.hops]
@@ -76,16 +76,12 @@ class FoldedGceGnn(nn.Module):
         """Session vectors, float32 [B, D]."""
         h, at_clicks, beta = self._clicks(*rows)
         session: Tensor = ((beta.unsqueeze(1) @ at_clicks) @ h).squeeze(1)  # equation 16
-        return self.scale * F.normalize(session, dim=-1) if self.cosine else session
+        return self.settings.sessions(session)
 
     def parts(self, *rows: Tensor) -> Tensor:
         """What each click adds to the session vector, float32 [B, L, D]."""
         h, at_clicks, beta = self._clicks(*rows)
-        parts: Tensor = beta.unsqueeze(-1) * (at_clicks @ h)
-        if self.cosine:
-            length = parts.sum(1, keepdim=True).norm(dim=-1, keepdim=True)  # [B, 1, 1]
-            parts = parts * (self.scale / length.clamp(min=SHORTEST))
-        return parts
+        return self.settings.parts(beta.unsqueeze(-1) * (at_clicks @ h))
 
     def _clicks(  # noqa: PLR0917  a trace passes by position
         self,

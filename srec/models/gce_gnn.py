@@ -13,7 +13,6 @@ attention weights the plain sums. With all of width D that makes 9 D^2 + 9 D par
 """
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,15 +20,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from srec.errors import InputError
-from srec.models.base import ItemFeatures, ModelSettings, SessionModel
+from srec.models.base import ItemFeatures, SessionModel
 from srec.models.layers import at_clicks, click_mask, masked_mean, masked_softmax
+from srec.models.scoring import ScoringSettings
 
 SLOPE = 0.2  # of the LeakyReLUs, as in the paper
 CACHE_CHUNK = 4096  # items a step while neighbours are cached
-SHORTEST = 1e-12  # a vector is not scaled up from less, as in F.normalize
 
 
-class GceGnnSettings(ModelSettings):
+class GceGnnSettings(ScoringSettings):
     """Parameters of GCE-GNN; the defaults are the paper's for one hop."""
 
     dim: int = Field(100, ge=2, le=4096)
@@ -43,9 +42,6 @@ class GceGnnSettings(ModelSettings):
     tags: bool = False
     tags_trainable: bool = False
     context: bool = False
-    scoring: Literal["dot", "cosine"] = "dot"
-    """``cosine``: session and item vectors of length 1, times ``scale`` (NISER, arXiv 1909.04276)."""
-    scale: float = Field(12.0, gt=0, allow_inf_nan=False)
 
 
 class LocalAggregator(nn.Module):
@@ -164,18 +160,12 @@ class GceGnn(SessionModel):
     def encode(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Session vectors [B, D]; ``rows`` are neighbours and weights, a pair for each hop."""
         session: Tensor = self.attention(*self._clicks(nodes, alias, edges, lengths, *rows), lengths)
-        if self.settings.scoring == "cosine":
-            session = self.settings.scale * F.normalize(session, dim=-1)
-        return session
+        return self.settings.sessions(session)
 
     def parts(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """The terms beta_i h'_i of equation 16, [B, L, D]; with cosine scoring scaled as their sum is."""
         h, side, mask = self._clicks(nodes, alias, edges, lengths, *rows)
-        parts = self.attention.weights(h, side, mask, lengths).unsqueeze(-1) * h  # [B, L, D]
-        if self.settings.scoring == "cosine":
-            length = parts.sum(1, keepdim=True).norm(dim=-1, keepdim=True)  # [B, 1, 1]
-            parts = parts * (self.settings.scale / length.clamp(min=SHORTEST))
-        return parts
+        return self.settings.parts(self.attention.weights(h, side, mask, lengths).unsqueeze(-1) * h)
 
     def _clicks(
         self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor
@@ -196,8 +186,7 @@ class GceGnn(SessionModel):
 
     def item_vectors(self) -> Tensor:
         """The item table without padding, [V, D]; rows of length 1 with cosine scoring."""
-        table = self.items.weight[1:]
-        return F.normalize(table, dim=-1) if self.settings.scoring == "cosine" else table
+        return self.settings.items(self.items.weight[1:])
 
     def _from_global_graph(self, h: Tensor, session: Tensor, rows: tuple[Tensor, ...]) -> Tensor:
         """Aggregate from the farthest hop inwards, [B, N, D]."""

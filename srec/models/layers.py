@@ -28,3 +28,9 @@ def masked_mean(of_clicks: Tensor, mask: Tensor) -> Tensor:
     """Mean over the clicks that are there: [B, L, D], [B, L] -> [B, D]."""
     present = mask.unsqueeze(-1).to(of_clicks.dtype)  # [B, L, 1]
     return (of_clicks * present).sum(1) / present.sum(1)
+
+
+def last_click(of_clicks: Tensor, lengths: Tensor) -> Tensor:
+    """The vector of each session's last click: [B, L, D], lengths [B] -> [B, D]."""
+    last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, of_clicks.size(2))
+    return of_clicks.gather(1, last).squeeze(1)

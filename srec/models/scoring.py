@@ -1,0 +1,35 @@
+"""Scores as dot products or cosines with an item table, for every model that has one."""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from srec.models.base import ModelSettings
+
+SHORTEST = 1e-12  # a vector is not scaled up from less, as in F.normalize
+
+
+class ScoringSettings(ModelSettings):
+    """How session vector and item vector make a score; a model's settings extend it."""
+
+    scoring: Literal["dot", "cosine"] = "dot"
+    """``cosine``: session and item vectors of length 1, times ``scale`` (NISER, arXiv 1909.04276)."""
+    scale: float = Field(12.0, gt=0, allow_inf_nan=False)
+
+    def sessions(self, vectors: Tensor) -> Tensor:
+        """Session vectors [B, D] as they are scored."""
+        return self.scale * F.normalize(vectors, dim=-1) if self.scoring == "cosine" else vectors
+
+    def items(self, table: Tensor) -> Tensor:
+        """Item vectors [V, D] as they are scored."""
+        return F.normalize(table, dim=-1) if self.scoring == "cosine" else table
+
+    def parts(self, parts: Tensor) -> Tensor:
+        """Terms [B, L, D] whose sum over L is a session vector, scaled as ``sessions`` scales the sum."""
+        if self.scoring == "dot":
+            return parts
+        length = parts.sum(1, keepdim=True).norm(dim=-1, keepdim=True)  # [B, 1, 1]
+        scaled: Tensor = parts * (self.scale / length.clamp(min=SHORTEST))
+        return scaled
