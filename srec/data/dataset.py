@@ -27,10 +27,12 @@ class Sequences:
     Attributes:
         items: int32 [clicks].
         offsets: where each list starts, and the end of the last, int64 [S+1].
+        times: of the clicks, unix seconds, int64 [clicks]; None unless asked for.
     """
 
     items: NDArray[np.int32]
     offsets: NDArray[np.int64]
+    times: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -38,6 +40,13 @@ class Sequences:
     def __getitem__(self, index: int) -> list[int]:
         items: list[int] = self.items[self.offsets[index] : self.offsets[index + 1]].tolist()
         return items
+
+    def times_of(self, index: int) -> list[int]:
+        """Times of a list's clicks; ``ValueError`` where they were not asked for."""
+        if self.times is None:
+            raise ValueError("these sequences were read without times")
+        times: list[int] = self.times[self.offsets[index] : self.offsets[index + 1]].tolist()
+        return times
 
 
 @dataclass(frozen=True)
@@ -88,18 +97,25 @@ class Dataset:
         """appid <-> item."""
         return Vocabulary(self.items["appid"].to_pylist())
 
-    def sequences(self, full: bool = False) -> Sequences:
-        """Training sequences; ``full``: with the validation part of session files."""
-        return _flat(self._table("train_full.parquet" if full else "train.parquet")["items"])
+    def sequences(self, full: bool = False, times: bool = False) -> Sequences:
+        """Training sequences; ``full``: with the validation part of session files; ``times``: with those."""
+        table = self._table("train_full.parquet" if full else "train.parquet")
+        return _flat(table["items"], table["times"] if times else None)
 
     def graph(self, full: bool = False) -> GlobalGraph:
         """The global graph of the same sequences."""
         return GlobalGraph.load(self.folder / ("graph_full.safetensors" if full else "graph.safetensors"))
 
-    def examples(self, split: str) -> Examples:
-        """The ``validation`` or ``test`` examples."""
+    def examples(self, split: str, times: bool = False) -> Examples:
+        """The ``validation`` or ``test`` examples; ``times``: with those of the inputs."""
         table = self._table(f"{split}.parquet")
-        return Examples(_flat(table["items"]), table["target"].to_numpy().astype(np.int32))
+        inputs = _flat(table["items"], table["times"] if times else None)
+        return Examples(inputs, table["target"].to_numpy().astype(np.int32))
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the clicks have times."""
+        return self.manifest["time_unit"] is not None
 
     @property
     def has_metadata(self) -> bool:
@@ -138,7 +154,9 @@ class Dataset:
             raise DataError(f"{self.folder / name} cannot be read ({error}): prepare again") from error
 
 
-def _flat(column: pa.ChunkedArray) -> Sequences:
+def _flat(column: pa.ChunkedArray, times: pa.ChunkedArray | None = None) -> Sequences:
     lists = column.combine_chunks()
     offsets = lists.offsets.to_numpy().astype(np.int64)
-    return Sequences(lists.values.to_numpy()[offsets[0] : offsets[-1]].astype(np.int32), offsets - offsets[0])
+    items = lists.values.to_numpy()[offsets[0] : offsets[-1]].astype(np.int32)
+    known = None if times is None else times.combine_chunks().flatten().to_numpy()
+    return Sequences(items, offsets - offsets[0], known)

@@ -14,17 +14,21 @@ Fetch: TypeAlias = Callable[[NDArray[np.int32]], tuple[NDArray[np.int32], NDArra
 ModelInputs: TypeAlias = tuple[Tensor, ...]
 
 
-def model_inputs(clicks: NDArray[np.int64], fetch: Fetch, hops: int) -> ModelInputs:
+def model_inputs(
+    clicks: NDArray[np.int64], fetch: Fetch, hops: int, gaps: NDArray[np.float32] | None = None
+) -> ModelInputs:
     """Build the session graphs and look up their global neighbours, one fetch a hop for the whole batch.
 
     Args:
         clicks: padded items, oldest first, int64 [B, L].
         fetch: rows of the global graph for items [n] -> (neighbours int32 [n, K], weights float32 [n, K]).
         hops: how far the model looks into the global graph; 0 fetches nothing.
+        gaps: seconds from the click before to each click, float32 [B, L], for a model that reads them.
 
     Returns:
         nodes int64 [B, N], alias int64 [B, L], edges int64 [B, N, N], lengths int64 [B], then for each hop
-        h = 1, 2, ...: neighbours int64 [B, N * K^(h-1), K], weights float32 [B, N * K^(h-1), K].
+        h = 1, 2, ...: neighbours int64 [B, N * K^(h-1), K], weights float32 [B, N * K^(h-1), K]; last the
+        gaps, where given.
     """
     graph = session_graph(clicks)
     inputs = [torch.from_numpy(part) for part in graph]
@@ -35,4 +39,6 @@ def model_inputs(clicks: NDArray[np.int64], fetch: Fetch, hops: int) -> ModelInp
         wide = neighbours.astype(np.int64).reshape(shape)
         inputs += [torch.from_numpy(wide), torch.from_numpy(weights.reshape(shape))]
         frontier = wide.reshape(len(clicks), -1)
+    if gaps is not None:
+        inputs.append(torch.from_numpy(gaps))
     return tuple(inputs)

@@ -53,6 +53,24 @@ def pad_windows(
     return clicks.astype(np.int64, copy=False)
 
 
+def pad_gaps(times: Sequence[Sequence[int]], max_clicks: int) -> NDArray[np.float32]:
+    """Seconds from the click before to each of the clicks that ``pad_clicks`` keeps, float32 [B, L]."""
+    stops = np.cumsum([len(session) for session in times])
+    starts = np.concatenate([[0], stops[:-1]])
+    flat = np.fromiter(itertools.chain.from_iterable(times), np.int64, count=int(stops[-1]))
+    return gap_windows(flat, starts, stops, max_clicks)
+
+
+def gap_windows(
+    times: NDArray[np.int64], starts: NDArray[np.int64], stops: NDArray[np.int64], max_clicks: int
+) -> NDArray[np.float32]:
+    """The same for windows of one flat array of times; 0 at a window's first click and behind its last."""
+    gaps = np.diff(times, prepend=times[:1])
+    windows = pad_windows(gaps, starts, stops, max_clicks).astype(np.float32)
+    windows[:, 0] = 0
+    return windows
+
+
 def session_graph(clicks: NDArray[np.int64]) -> SessionGraph:
     """Build the graphs of padded clicks, int64 [B, L]; every session has at least one click.
 

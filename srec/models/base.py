@@ -50,6 +50,12 @@ class SessionModel(nn.Module):
     hops: int = 0
     """How far the model looks into the global graph."""
 
+    reads_times: bool = False
+    """Whether training gives it the gaps between the clicks, as the last of ``rows``."""
+
+    needs_times: bool = False
+    """Whether it cannot do without them: such a model answers no request, since requests carry no times."""
+
     def __init__(self, settings: ModelSettings, features: ItemFeatures) -> None:
         super().__init__()
         self.settings = settings

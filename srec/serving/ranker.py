@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from srec.graph.inputs import ModelInputs, model_inputs
-from srec.graph.session import pad_clicks
+from srec.graph.session import pad_clicks, pad_gaps
 from srec.serving.stages import GRAPH, MODEL, STORE, TOP_K, Stages
 from srec.stores.base import NeighbourStore, Rows
 from srec.topk import Selection, TopK, select
@@ -105,15 +105,21 @@ class Ranker:
         self.stages = Stages()
 
     @torch.inference_mode()
-    def rank(self, sessions: Sequence[Sequence[int]], selections: Sequence[Selection]) -> list[TopK]:
+    def rank(
+        self,
+        sessions: Sequence[Sequence[int]],
+        selections: Sequence[Selection],
+        times: Sequence[Sequence[int]] | None = None,
+    ) -> list[TopK]:
         """Rank all items for each session and keep the best, exactly.
 
         Args:
             sessions: known items (1..V), oldest first, at least one each.
             selections: one a session.
+            times: of the clicks in seconds, for a model that needs them; requests carry none.
         """
         self.stages.start()
-        inputs = self._inputs(sessions)
+        inputs = self._inputs(sessions, times)
         self.stages.lap(GRAPH)
         return self.scorer.best(inputs, selections, self.stages)
 
@@ -131,8 +137,11 @@ class Ranker:
         """Split the scores of some items by the clicks that the model sees; see ``Scorer.shares``."""
         return self.scorer.shares(self._inputs(sessions), items)
 
-    def _inputs(self, sessions: Sequence[Sequence[int]]) -> ModelInputs:
-        return model_inputs(pad_clicks(sessions, self.max_clicks), self._fetch, self.scorer.hops)
+    def _inputs(
+        self, sessions: Sequence[Sequence[int]], times: Sequence[Sequence[int]] | None = None
+    ) -> ModelInputs:
+        gaps = None if times is None else pad_gaps(times, self.max_clicks)
+        return model_inputs(pad_clicks(sessions, self.max_clicks), self._fetch, self.scorer.hops, gaps)
 
     def _fetch(self, items: NDArray[np.int32]) -> Rows:
         self.stages.lap(GRAPH)
