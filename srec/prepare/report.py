@@ -79,4 +79,6 @@ class Report(_Part):
     counts: dict[str, int]
     metadata: dict[str, Any] = Field(default_factory=dict)
     """Reviews only: games without metadata, and what tags and context were made of."""
+    overview: dict[str, Any] = Field(default_factory=dict)
+    """What the plots of ``report.html`` are drawn from."""
     notes: list[str] = Field(default_factory=list)

@@ -18,6 +18,7 @@ from srec.prepare.engine import Engine
 from srec.prepare.filters import repeated_filters, single_filters
 from srec.prepare.games import Game
 from srec.prepare.games_files import read_games
+from srec.prepare.overview import Days, coverage, days_read, overview
 from srec.prepare.read import read_reviews
 from srec.prepare.report import Reading, Report, Step
 from srec.prepare.sequences import Clicks
@@ -53,7 +54,7 @@ def prepare_reviews(
     out.parent.mkdir(parents=True, exist_ok=True)
     with Engine(out.parent) as engine:
         known, games_reading = read_games(engine, games)
-        clicks, reading, steps = _filtered(engine, reviews, settings, moment, progress)
+        clicks, reading, steps, days = _filtered(engine, reviews, settings, moment, progress)
     split = split_by_time(clicks, settings)
     details = [known.get(appid) for appid in split.vocabulary.appids.tolist()]
     with new_folder(out) as folder:
@@ -61,7 +62,8 @@ def prepare_reviews(
         write_items(folder / "items.parquet", _items(split, details))
         progress("factorising the tag matrix")
         metadata = _write_metadata(folder, details, settings)
-        report = _report({"reviews": reading, "games": games_reading}, steps, split, metadata)
+        seen = overview(split.train, clicks.known_times, days)
+        report = _report({"reviews": reading, "games": games_reading}, steps, split, metadata, seen)
         write_manifest(folder, report, settings.model_dump(mode="json"), "seconds")
     return report
 
@@ -72,14 +74,15 @@ def _filtered(
     settings: ReviewSettings,
     moment: datetime,
     progress: Progress,
-) -> tuple[Clicks, Reading, list[Step]]:
+) -> tuple[Clicks, Reading, list[Step], Days]:
     table, reading = read_reviews(engine, paths, settings.columns, progress)
+    days = days_read(engine, table)
     pipeline = Pipeline(engine, table, progress)
     for step in single_filters(settings, moment):
         pipeline.once(step)
     pipeline.until_stable(repeated_filters(settings))
     kept = pipeline.reviews.order_by(["user", "time", "row"])[["user", "appid", "time"]]
-    return clicks_of(engine.fetch(kept)), reading, pipeline.steps
+    return clicks_of(engine.fetch(kept)), reading, pipeline.steps, days
 
 
 def _write_clicks(folder: Path, split: Split, settings: ReviewSettings, progress: Progress) -> None:
@@ -119,6 +122,7 @@ def _write_metadata(
     return {
         "games_without_metadata": sum(game is None for game in details),
         "games_without_tags": sum(not (game and game.tags) for game in details),
+        "known": coverage(details),
         "tags": len(names),
         "tag_width": settings.tag_width,
         "tag_reconstruction_error": round(factorised.error, 6),
@@ -128,7 +132,11 @@ def _write_metadata(
 
 
 def _report(
-    readings: dict[str, Reading], steps: list[Step], split: Split, metadata: Mapping[str, Any]
+    readings: dict[str, Reading],
+    steps: list[Step],
+    split: Split,
+    metadata: Mapping[str, Any],
+    seen: dict[str, Any],
 ) -> Report:
     counts = {"items": len(split.vocabulary), **train_counts("train", split.train)}
     counts["train_sequences_of_one_click"] = int((np.diff(split.train.offsets) == 1).sum())
@@ -144,5 +152,6 @@ def _report(
         dropped=split.dropped,
         counts=counts,
         metadata=dict(metadata),
+        overview=seen,
         notes=notes,
     )

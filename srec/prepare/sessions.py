@@ -12,6 +12,7 @@ from srec.ids import Vocabulary
 from srec.io import new_folder
 from srec.manifest import DATA
 from srec.prepare.engine import Engine
+from srec.prepare.overview import overview
 from srec.prepare.report import Reading, Report
 from srec.prepare.sequences import Clicks, Examples, expand, vocabulary_of
 from srec.prepare.session_files import read_sessions, validation_sessions
@@ -118,6 +119,7 @@ def _report(
         split={"validation_share": str(settings.validation_share), "seed": settings.seed},
         dropped=dropped,
         counts=counts,
+        overview=overview(train),
     )
 
 

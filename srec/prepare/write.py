@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from srec.io import write_json
 from srec.manifest import DATA
+from srec.prepare.page import page
 from srec.prepare.report import Report
 from srec.prepare.sequences import Clicks, Examples
 
@@ -43,6 +44,7 @@ def write_manifest(folder: Path, report: Report, settings: dict[str, object], ti
     """
     sealed = DATA.seal(folder)
     write_json(folder / "report.json", report.model_dump(mode="json"))
+    (folder / "report.html").write_text(page(report))
     manifest = {
         "kind": report.kind,
         "settings": settings,
