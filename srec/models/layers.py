@@ -1,7 +1,7 @@
 """Layers that more than one session model uses."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
@@ -34,3 +34,24 @@ def last_click(of_clicks: Tensor, lengths: Tensor) -> Tensor:
     """The vector of each session's last click: [B, L, D], lengths [B] -> [B, D]."""
     last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, of_clicks.size(2))
     return of_clicks.gather(1, last).squeeze(1)
+
+
+class Gru(nn.Module):
+    """One layer of gated recurrent units (Cho et al., arXiv 1406.1078) that starts from zeros.
+
+    ``torch.nn.GRU`` cannot be traced without a warning: it compares widths in Python.
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.of_input = nn.Linear(dim, 3 * hidden)  # reset, update, new
+        self.of_state = nn.Linear(hidden, 3 * hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs [B, L, D] -> states after each of them, [B, L, H]."""
+        start = x.new_zeros(1, x.size(0), self.hidden)
+        gates = (self.of_input, self.of_state)
+        weights = [*(gate.weight for gate in gates), *(gate.bias for gate in gates)]
+        states: Tensor = torch.gru(x, start, weights, True, 1, 0.0, self.training, False, True)[0]
+        return states

@@ -33,7 +33,7 @@ class TableModel(SessionModel):
         return self.items.weight
 
     def session(self, h: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor) -> Tensor:
-        """Session vectors [B, D] before they are scaled, from rows of ``looked_up`` at the nodes [B, N, E]."""
+        """Session vectors [B, D] not yet scaled, from rows of ``looked_up`` at the nodes [B, N, E]."""
         raise TypeError(f"{type(self).__name__} does not define session()")
 
     def terms(self, h: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor) -> Tensor:
@@ -60,4 +60,6 @@ class TableModel(SessionModel):
         with torch.no_grad():
             for weights in self.parameters():
                 weights.uniform_(-bound, bound)
-            self.items.weight[0] = 0
+            for module in self.modules():
+                if isinstance(module, nn.Embedding):
+                    module.weight[0] = 0
