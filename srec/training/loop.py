@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from srec.data.dataset import Sequences
@@ -16,6 +15,7 @@ from srec.models import SessionModel
 from srec.stores.array import ArrayStore
 from srec.training.batches import PrefixExamples
 from srec.training.settings import TrainSettings
+from srec.training.softmax import full_softmax_loss
 
 StepProgress = Callable[[int, int, int, float], None]
 """Called with epoch, step, steps of the epoch, mean loss so far."""
@@ -60,7 +60,7 @@ class Trainer:
         total = torch.zeros((), device=self.device)
         for step, (inputs, targets) in enumerate(self._batches(seed), start=1):
             self.optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(self.model(*inputs), targets - 1)
+            loss = full_softmax_loss(self.model.encode(*inputs), self.model.item_vectors(), targets - 1)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             total += loss.detach()
