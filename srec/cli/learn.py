@@ -1,4 +1,4 @@
-"""train and evaluate."""
+"""train."""
 
 import os
 from pathlib import Path
@@ -6,15 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from srec.cli.console import note, save_json, table
+from srec.cli.console import note
 from srec.cli.progress import bar
 from srec.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs."""
+    """Add the verb."""
     app.command()(train)
-    app.command()(evaluate)
 
 
 def train(
@@ -36,9 +35,11 @@ def train(
     import torch
 
     from srec.data.dataset import Dataset
+    from srec.training.memory import keep_freed_memory
     from srec.training.settings import resolve
     from srec.training.train import train as run_training
 
+    keep_freed_memory()
     torch.set_num_threads(threads)
     settings = resolve(model, preset, dict(_pair(text) for text in change or []))
     dataset = Dataset(data)
@@ -46,42 +47,6 @@ def train(
     with _TrainingProgress() as report:
         run_training(dataset, settings, out, resume, report)
     note(f"wrote {out}")
-
-
-def evaluate(
-    run: Annotated[Path, typer.Option(help="Folder that `srec train` wrote.")],
-    split: Annotated[str, typer.Option(help="validation or test.")] = "validation",
-    data: Annotated[Path | None, typer.Option(help="DATA, where it has moved since training.")] = None,
-    exclude_clicked: Annotated[
-        bool | None,
-        typer.Option(
-            "--exclude-clicked/--keep-clicked",
-            help="Clicked games out of the answers, or in; unset: out for reviews, in for session files.",
-        ),
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
-) -> None:
-    """Measure a run: recall (P), MRR and NDCG at 5, 10 and 20, by session length, with intervals."""
-    from srec.evaluation.report import evaluate_run
-    from srec.training.run import Run
-
-    if split not in ("validation", "test"):
-        raise InputError(f'--split {split}: there is no such split, take "validation" or "test"')
-    with bar("ranking") as (progress, task):
-        figures = evaluate_run(
-            Run(run),
-            split,
-            data,
-            exclude_clicked,
-            lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    save_json(json_file, figures)
-    names = list(figures["intervals_95"])
-    rows = [
-        [name, f"{figures[name]:.4f}", "{:.4f} - {:.4f}".format(*figures["intervals_95"][name])]
-        for name in names
-    ]
-    table(f"{figures['model']} on {split}, {figures['examples']} examples", ["metric", "mean", "95 %"], rows)
 
 
 def _pair(text: str) -> tuple[str, str]:
