@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from srec.errors import DataError
 from srec.graph.neighbours import GlobalGraph
 from srec.ids import Vocabulary
+from srec.io import read_json
 from srec.manifest import DATA
 
 
@@ -141,6 +142,10 @@ class Dataset:
         indices = self._arrays("context.safetensors")["indices"].astype(np.int64)
         return indices, int(indices.max(initial=0)) + 1
 
+    def context_values(self) -> list[tuple[str, str] | None]:
+        """Field and text behind every context index, None at 0; empty where there is no context."""
+        return read_context_values(self.folder) if self.has_metadata else []
+
     def _arrays(self, name: str) -> dict[str, Any]:
         try:
             return dict(load_file(self.folder / name))
@@ -152,6 +157,12 @@ class Dataset:
             return pq.read_table(self.folder / name)
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.folder / name} cannot be read ({error}): prepare again") from error
+
+
+def read_context_values(folder: Path) -> list[tuple[str, str] | None]:
+    """Field and text behind every context index, from the ``context.json`` of DATA or RUN."""
+    values = read_json(folder / "context.json")["values"]
+    return [(value["field"], value["value"]) if value else None for value in values]
 
 
 def _flat(column: pa.ChunkedArray, times: pa.ChunkedArray | None = None) -> Sequences:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import srec
-from srec.data.dataset import Dataset
+from srec.data.dataset import Dataset, read_context_values
 from srec.errors import DataError
 from srec.graph.neighbours import GlobalGraph
 from srec.io import new_folder, read_json, write_json
@@ -55,7 +55,8 @@ def write_run(
             data.graph().save(folder / "graph_selection.safetensors")
         known = {"tags": features.tags, "context": features.context}
         save_file({k: v for k, v in known.items() if v is not None}, folder / "features.safetensors")
-        shutil.copyfile(data.folder / "items.parquet", folder / "items.parquet")
+        for name in ("items.parquet", *(["context.json"] if data.has_metadata else [])):
+            shutil.copyfile(data.folder / name, folder / name)
         write_json(folder / "sessions.json", _sample_sessions(data))
         sealed = RUN.seal(folder)
         write_json(
@@ -102,18 +103,26 @@ class Run:
 
     def model(self, selection: bool = False) -> SessionModel:
         """The served model, or the one that validation saw; in evaluation mode."""
+        features = self.features()
+        model = model_class(self.settings.model)(self.settings.model_settings(), features)
+        name = "selection" if selection and self.refitted else "model"
+        model.load_state_dict(load_file(self.folder / f"{name}.safetensors"))
+        return model.eval()
+
+    def features(self) -> ItemFeatures:
+        """What the model knows of the items besides clicks."""
         known = load_file(self.folder / "features.safetensors")
-        features = ItemFeatures(
+        return ItemFeatures(
             self.record["n_items"],
             self.settings.training.max_clicks,
             known.get("tags"),
             known.get("context"),
             self.record["n_context"],
         )
-        model = model_class(self.settings.model)(self.settings.model_settings(), features)
-        name = "selection" if selection and self.refitted else "model"
-        model.load_state_dict(load_file(self.folder / f"{name}.safetensors"))
-        return model.eval()
+
+    def context_values(self) -> list[tuple[str, str] | None]:
+        """Field and text behind every context index, None at 0; empty where there is no context."""
+        return read_context_values(self.folder) if (self.folder / "context.json").is_file() else []
 
     def graph(self, selection: bool = False) -> GlobalGraph:
         """The global graph that goes with ``model``."""

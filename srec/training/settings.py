@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from srec.errors import InputError, nearest
 from srec.evaluation.metrics import METRICS
 from srec.models import ModelSettings, model_class
+from srec.training.options import TrainingOptions
 
 _PER_MODEL: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "gce-gnn": {
@@ -27,18 +28,12 @@ _PER_MODEL: Final[dict[str, dict[str, dict[str, Any]]]] = {
 PRESETS: Final = ("srec", "paper", "best", "tiny")
 
 
-class TrainSettings(BaseModel):
+class TrainSettings(TrainingOptions):
     """How a model is trained; the defaults are the papers'."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(12, ge=1, le=1000)
     """At most; early stopping ends sooner."""
     batch_size: int = Field(100, ge=1, le=65536)
-    learning_rate: float = Field(1e-3, gt=0, le=1)
-    decay_every: int = Field(3, ge=1)
-    """Epochs after which the learning rate is multiplied by ``decay``."""
-    decay: float = Field(0.1, gt=0, le=1)
     l2: float = Field(1e-5, ge=0, le=1)
     patience: int = Field(3, ge=1)
     """Epochs without a better ``select_by`` on validation before training stops."""
@@ -81,6 +76,12 @@ def resolve(model: str, preset: str, changes: dict[str, str]) -> RunSettings:
         parameters = own(**{name: value for name, value in values.items() if name in own.model_fields})
         training = TrainSettings(**{n: v for n, v in values.items() if n in TrainSettings.model_fields})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"--set {first['loc'][0]}={first['input']}: {first['msg'].lower()}") from None
+        raise InputError(f"--set {_what(error)}") from None
     return RunSettings(model=model, preset=preset, training=training, parameters=parameters.model_dump())
+
+
+def _what(error: ValidationError) -> str:
+    """The first thing wrong; settings that do not go together have no one name."""
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{first['loc'][0]}={first['input']}: {message.lower()}" if first["loc"] else message
