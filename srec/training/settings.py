@@ -1,6 +1,6 @@
 """What a training is told: presets, and values set by hand over them."""
 
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -8,24 +8,7 @@ from srec.errors import InputError, nearest
 from srec.evaluation.metrics import METRICS
 from srec.models import ModelSettings, model_class
 from srec.training.options import TrainingOptions
-
-_PER_MODEL: Final[dict[str, dict[str, dict[str, Any]]]] = {
-    "gce-gnn": {
-        "srec": {"dim": 352, "tags": True, "context": True},
-        "paper": {"dim": 100},
-        "best": {"dim": 100, "scoring": "cosine"},
-        # For a catalogue of hundreds and tens of thousands of clicks: about a minute on two cores.
-        "tiny": {
-            "dim": 48,
-            "tags": True,
-            "context": True,
-            "learning_rate": 4e-3,
-            "decay_every": 4,
-            "epochs": 8,
-        },
-    }
-}
-PRESETS: Final = ("srec", "paper", "best", "tiny")
+from srec.training.presets import PER_MODEL, PRESETS
 
 
 class TrainSettings(TrainingOptions):
@@ -71,7 +54,7 @@ def resolve(model: str, preset: str, changes: dict[str, str]) -> RunSettings:
             raise InputError(
                 f"--set {name}: {model} has no such setting{nearest(name, known)}: {', '.join(sorted(known))}"
             )
-    values: dict[str, Any] = {**_PER_MODEL.get(model, {}).get(preset, {}), **changes}
+    values: dict[str, Any] = {**PER_MODEL.get(model, {}).get(preset, {}), **changes}
     try:
         parameters = own(**{name: value for name, value in values.items() if name in own.model_fields})
         training = TrainSettings(**{n: v for n, v in values.items() if n in TrainSettings.model_fields})

@@ -2,7 +2,8 @@ import pytest
 
 from srec.errors import InputError
 from srec.models import MODELS
-from srec.training.settings import PRESETS, RunSettings, resolve
+from srec.training.presets import PER_MODEL, PRESETS
+from srec.training.settings import RunSettings, TrainSettings, resolve
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -12,6 +13,13 @@ def test_every_model_knows_every_preset_and_is_rebuilt_from_its_json(model: str,
     again = RunSettings.model_validate_json(settings.model_dump_json())
     assert again == settings
     assert again.model_settings() == settings.model_settings()
+
+
+def test_presets_name_settings_that_exist() -> None:
+    for model, presets in PER_MODEL.items():
+        known = {**MODELS[model].Settings.model_fields, **TrainSettings.model_fields}
+        assert presets.keys() <= set(PRESETS)
+        assert all(values.keys() <= known.keys() for values in presets.values())
 
 
 def test_presets_are_those_of_srec_and_of_the_paper() -> None:
