@@ -55,8 +55,8 @@ class ScoringModule(nn.Module):
 
 
 def served_module(model: SessionModel) -> nn.Module:
-    """What a backend writes: the module with its table laid out, or a counting model as it is."""
-    return ScoringModule(model).eval() if model.trained_by_gradient else model
+    """What a backend writes: the module with its table laid out, or a model without one as it is."""
+    return ScoringModule(model).eval() if model.scores_by_product else model
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 """What every session model is: clicks' tensors in, one score an item out."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+
+LEAST_COUNT = 1e-12  # stands for a count of nothing, whose logarithm would not be finite
 
 
 class ModelSettings(BaseModel):
@@ -47,6 +50,9 @@ class SessionModel(nn.Module):
     additive: ClassVar[bool] = False
     """Whether a session's vector is a sum over its clicks, whose terms ``parts`` gives."""
 
+    sized_by_data: ClassVar[tuple[str, ...]] = ()
+    """Buffers whose shapes ``fit`` decides: loading a state takes them in the state's shapes."""
+
     hops: int = 0
     """How far the model looks into the global graph."""
 
@@ -60,6 +66,12 @@ class SessionModel(nn.Module):
         super().__init__()
         self.settings = settings
         self.n_items = features.n_items
+        self.register_load_state_dict_pre_hook(_take_shapes)  # type: ignore[no-untyped-call]
+
+    @property
+    def scores_by_product(self) -> bool:
+        """Whether scores are products of ``encode`` with the table of ``item_vectors``."""
+        return type(self).item_vectors is not SessionModel.item_vectors
 
     def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Score all items: raw logits, float32 [B, V]; column i is item i + 1."""
@@ -72,6 +84,14 @@ class SessionModel(nn.Module):
     def item_vectors(self) -> Tensor:
         """The item table as scored, float32 [V, D]; row i is item i + 1."""
         raise TypeError(f"{type(self).__name__} defines neither item_vectors() nor forward()")
+
+    def log_scores(self, scores: Tensor) -> Tensor:
+        """Scores [B, V] on the scale of logits, for blends: of counts, which are not negative, the logarithm.
+
+        A blend's ``softmax(sharpness * log_scores)`` is then a model's own distribution, or counts to the
+        power of ``sharpness`` divided by their sum.
+        """
+        return scores if self.trained_by_gradient else scores.clamp(min=LEAST_COUNT).log()
 
     def parts(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """What each click adds to the session vector, float32 [B, L, D]; the sum over L is ``encode``."""
@@ -92,3 +112,10 @@ class SessionModel(nn.Module):
             offsets: where each sequence starts, and the end of the last, int64 [S+1].
         """
         raise TypeError(f"{type(self).__name__} is trained by gradient")
+
+
+def _take_shapes(model: SessionModel, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Before a state is loaded: give the buffers that data sizes the state's shapes."""
+    for name in model.sized_by_data:
+        if (saved := state.get(prefix + name)) is not None:
+            setattr(model, name, torch.empty_like(saved))

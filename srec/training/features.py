@@ -12,7 +12,10 @@ def item_features(data: Dataset, settings: RunSettings) -> ItemFeatures:
     """Tag vectors of the model's width and context indices, where DATA has them and the model wants them."""
     tags = context = None
     n_context = 0
-    if data.has_metadata and settings.parameters.get("tags"):
+    wanted = settings.parameters.get("tags")
+    if data.has_metadata and wanted == "matrix":
+        tags = torch.from_numpy(data.tag_matrix().toarray())
+    elif data.has_metadata and wanted:
         factors = data.tags()
         if factors.shape[1] != settings.parameters["dim"]:
             factors, _ = factorise(data.tag_matrix(), settings.parameters["dim"], settings.training.seed)

@@ -24,7 +24,7 @@ def assert_equal_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Te
         assert torch.equal(tensor, other[name]), name
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", sorted(MODELS.keys() - {"tags"}))
 def test_every_model_trains_on_session_files_and_is_refitted(
     model: str, sessions: Dataset, tmp_path: Path
 ) -> None:
@@ -38,6 +38,17 @@ def test_every_model_trains_on_session_files_and_is_refitted(
     assert run.record["data"]["digest"] == sessions.digest
     assert 0 < run.record["validation"]["mrr@20"] <= 1
     assert [path.name for path in tmp_path.iterdir()] == ["RUN"]  # nothing unfinished stays
+
+
+@pytest.mark.parametrize(("vectors", "width"), [("matrix", 5), ("factors", 3)])
+def test_the_tag_recommender_takes_the_tags_of_the_reviews_games(
+    vectors: str, width: int, reviews: Dataset, sessions: Dataset, tmp_path: Path
+) -> None:
+    run = trained(reviews, tmp_path / "RUN", quick("tags", tags=vectors, dim=3))
+    assert run.model().item_vectors().shape == (reviews.n_items, width + 1)
+    assert 0 < run.record["validation"]["mrr@20"] <= 1
+    with pytest.raises(InputError, match="needs tags, and this DATA has none"):
+        trained(sessions, tmp_path / "NONE", quick("tags"))
 
 
 @pytest.mark.parametrize("preset", ["tiny", "paper"])
