@@ -77,7 +77,8 @@ def inputs_of(
     model: SessionModel, sessions: list[list[int]], graph: GlobalGraph | None = None
 ) -> ModelInputs:
     clicks = pad_clicks(sessions, MAX_CLICKS)
-    return model_inputs(clicks, ArrayStore(graph or random_graph(0)).fetch, model.hops)
+    gaps = (clicks % 7).astype(np.float32) if model.reads_times else None
+    return model_inputs(clicks, ArrayStore(graph or random_graph(0)).fetch, model.hops, gaps)
 
 
 @torch.no_grad()
