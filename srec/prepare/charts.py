@@ -61,10 +61,10 @@ def line_chart(
     """
     points = [point for line in lines.values() for point in line]
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    x_axis = Axis(min(xs), max(max(xs), min(xs) + 1), LEFT, WIDTH - RIGHT, log)
+    x_axis = Axis(xs[0], max(*xs, xs[0] + 1), LEFT, WIDTH - RIGHT, log)
     y_axis = Axis(1 if log else 0, max(*ys, 2 if log else 1), HEIGHT - BOTTOM, TOP, log)
     labels = dict(x_ticks) if x_ticks is not None else {x: short(x) for x in x_axis.ticks()}
-    parts = [_shade(name, x_axis, *stretch) for name, stretch in (marks or {}).items()]
+    parts = [part for name, stretch in (marks or {}).items() for part in _shade(name, x_axis, *stretch)]
     parts += _grid(y_axis)
     parts += [_text(x_axis.at(x), HEIGHT - BOTTOM + 17, label, "middle") for x, label in labels.items()]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle"))
@@ -136,17 +136,19 @@ def _grid(axis: Axis) -> list[str]:
     return lines
 
 
-def _shade(name: str, axis: Axis, first: float, last: float) -> str:
+def _shade(name: str, axis: Axis, first: float, last: float) -> list[str]:
+    """A shaded stretch with a line where it begins; its name hangs at the line, turned, to fit anywhere."""
     x, end = axis.at(first), axis.at(last)
     size = f'width="{max(end - x, 1):.1f}" height="{HEIGHT - TOP - BOTTOM}"'
-    shaded = f'<rect x="{x:.1f}" y="{TOP}" {size} fill="#c2571a" fill-opacity="0.13"/>'
-    return shaded + f"<title>{escape(name)}</title>"
+    return [
+        f'<rect x="{x:.1f}" y="{TOP}" {size} fill="{COLOURS[2]}" fill-opacity="0.13"/>',
+        f'<path d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="{COLOURS[2]}"/>',
+        f'<g transform="translate({x - 4:.1f} {TOP + 4}) rotate(-90)">{_text(0, 0, name, "end")}</g>',
+    ]
 
 
 def _bar(x: float, y: float, width: float, height: float) -> str:
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{COLOURS[1]}"/>'
-    )
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{COLOURS[1]}"/>'
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

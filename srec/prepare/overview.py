@@ -27,7 +27,9 @@ def days_read(engine: Engine, reviews: Table) -> Days:
     return list(zip(found["day"].to_pylist(), found["n"].to_pylist(), strict=True))
 
 
-def overview(train: Clicks, kept: NDArray[np.int64] | None = None, read: Days | None = None) -> dict[str, Any]:
+def overview(
+    train: Clicks, kept: NDArray[np.int64] | None = None, read: Days | None = None
+) -> dict[str, Any]:
     """What the plots of the report are drawn from.
 
     Args:
@@ -61,8 +63,8 @@ def _lengths(lengths: NDArray[np.int64]) -> list[tuple[str, int]]:
         f"{start}+" if end is None else str(start) if start == end else f"{start}-{end}"
         for start, end in zip(LENGTHS, ends, strict=True)
     ]
-    counts = np.bincount(np.searchsorted(LENGTHS, lengths, side="right") - 1, minlength=len(LENGTHS))
-    return list(zip(names, counts.tolist(), strict=True))
+    counts = np.bincount(np.searchsorted(LENGTHS, lengths, side="right") - 1)
+    return list(zip(names, counts.tolist(), strict=False))
 
 
 def _popularity(clicks: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """The report as one page: what to look at before a model is trained."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -16,10 +17,12 @@ _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff; max-width: 1180px;
        margin: 1.5em auto; padding: 0 1.2em }
 h1 { font-size: 1.5em; margin: 0 } h2 { font-size: 1.1em; margin: 1.6em 0 .4em }
+h3 { font-size: .95em; margin: 1em 0 .2em }
 .facts { display: flex; flex-wrap: wrap; gap: .6em; margin: 1em 0 }
 .facts div { background: #f3f6f8; border-radius: 6px; padding: .5em .9em; min-width: 7em }
 .facts b { display: block; font-size: 1.35em } .facts span { color: #555; font-size: .85em }
-.look { border-left: 4px solid #c2571a; background: #fdf4ee; padding: .5em 1em } .look ul { margin: .2em 0 }
+.look { border-left: 4px solid #c2571a; background: #fdf4ee; padding: .5em 1em; margin: 1em 0 }
+.look ul { margin: .2em 0 }
 .fine { border-left: 4px solid #3c7a3c; background: #f1f7f1; padding: .5em 1em }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(460px, 1fr)); gap: 1.2em 2em }
 @media (max-width: 560px) { .charts { grid-template-columns: 1fr } }
@@ -27,7 +30,6 @@ svg { width: 100%; height: auto; display: block }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .9em }
 th, td { padding: .25em .8em .25em 0; text-align: right; border-bottom: 1px solid #e4e4e4 }
 th:first-child, td:first-child { text-align: left } td.text { text-align: left; word-break: break-word }
-footer { color: #666; margin: 2em 0; font-size: .85em }
 """
 
 
@@ -39,14 +41,17 @@ def page(report: Report) -> str:
         _look(list(warnings(report))),
         f'<div class="charts">{"".join(_charts(report))}</div>',
         *_filters(report),
-        "<h2>Split</h2>",
+        '<div class="charts"><section><h2>Split</h2>',
         _table(("what", "value"), [(_words(name), _value(v)) for name, v in _split(report).items()]),
+        "</section><section><h2>Left out by the split and the vocabulary</h2>",
+        _table(("reason", "number"), [(_words(name), f"{n:,}") for name, n in report.dropped.items()]),
         "<h2>What was read</h2>",
         *_readings(report),
-        "<h2>Left out by the split and the vocabulary</h2>",
-        _table(("reason", "number"), [(_words(name), f"{n:,}") for name, n in report.dropped.items()]),
+        "</section></div>",
     ]
-    head = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>srec prepare</title>\n<style>{_STYLE}'
+    head = (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>srec prepare</title>\n<style>{_STYLE}'
+    )
     return f'{head}</style>\n<meta name="viewport" content="width=device-width">\n{"".join(body)}</html>\n'
 
 
@@ -62,7 +67,8 @@ def warnings(report: Report) -> Iterator[str]:
             yield f"{part} has {examples:,} examples: its figures will be rough"
     for step in report.steps:
         if step.removed.rows * 2 > step.before.rows:
-            yield f'the filter "{step.name}" removed {step.removed.rows / step.before.rows:.0%} of the reviews'
+            share = step.removed.rows / step.before.rows
+            yield f'the filter "{step.name}" removed {share:.0%} of the reviews'
     yield from _metadata_warnings(report)
     if silent := _silent_days(report.overview.get("days_read", [])):
         yield silent
@@ -81,7 +87,7 @@ def _metadata_warnings(report: Report) -> Iterator[str]:
 def _silent_days(days: Sequence[tuple[int, int]]) -> str | None:
     """The longest stretch without a review in the newest year, if it is longer than a week."""
     recent = [day for day, _ in days if day > days[-1][0] - 365]
-    gaps = [(after - before, before) for before, after in zip(recent, recent[1:], strict=False)]
+    gaps = [(after - before, before) for before, after in itertools.pairwise(recent)]
     length, before = max(gaps, default=(0, 0))
     return f"no review for {length - 1} days after {_date(before)}" if length > 8 else None
 
@@ -117,7 +123,9 @@ def _charts(report: Report) -> Iterator[str]:
     if report.steps:
         rows = report.steps[0].before.rows
         bars = [("read", rows, f"{rows:,}")]
-        bars += [(s.name, s.after.rows, f"{s.after.rows:,} (-{s.removed.rows:,})") for s in report.steps]
+        for step in report.steps:
+            removed = f" (-{step.removed.rows:,})" if step.removed.rows else ""
+            bars.append((step.name, step.after.rows, f"{step.after.rows:,}{removed}"))
         yield bar_chart("Reviews left after every filter", bars, rows)
     if known := report.metadata.get("known"):
         items = report.counts["items"]
@@ -163,7 +171,9 @@ def _dates(first: int, last: int) -> dict[float, str]:
     days = [datetime.fromtimestamp(day * DAY, UTC) for day in range(first, last)]
     years = [day for day in days if (day.month, day.day) == (1, 1)]
     months = [day for day in days if day.day == 1]
-    chosen, form = (years, "%Y") if len(years) > 2 else (months, "%Y-%m") if len(months) > 2 else (days, "%d %b")
+    chosen, form = (
+        (years, "%Y") if len(years) > 2 else (months, "%Y-%m") if len(months) > 2 else (days, "%d %b")
+    )
     step = -(-len(chosen) // 8)
     return {day.timestamp() / DAY: day.strftime(form) for day in chosen[::step]}
 
@@ -193,16 +203,20 @@ def _readings(report: Report) -> Iterator[str]:
     columns = ("file", "rows", "unparsable", "with an empty field")
     for what, reading in report.readings.items():
         rows = [(one.path, f"{one.rows:,}", f"{one.unparsable:,}", f"{one.empty:,}") for one in reading.files]
-        yield f"<h3>{escape(what)}</h3>{_table(columns, rows)}"
+        yield f"<h3>{escape(_words(what))}</h3>{_table(columns, rows)}"
         if reading.shown:
             yield "<p>The first rows that could not be read:</p>"
-            yield _table(("why", "row"), [(f"{bad.file}: {bad.why}", bad.row) for bad in reading.shown], "text")
+            yield _table(
+                ("why", "row"), [(f"{bad.file}: {bad.why}", bad.row) for bad in reading.shown], "text"
+            )
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     cells = ("".join(f'<td class="{kind}">{escape(cell)}</td>' for cell in row) for row in rows)
-    return f'<div class="wide"><table><tr>{head}</tr>{"".join(f"<tr>{row}</tr>" for row in cells)}</table></div>'
+    return (
+        f'<div class="wide"><table><tr>{head}</tr>{"".join(f"<tr>{row}</tr>" for row in cells)}</table></div>'
+    )
 
 
 def _words(name: str) -> str:

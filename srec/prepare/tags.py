@@ -12,8 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from srec.prepare.games import Game
 
-# Sixty sweeps bring the error of real tags to within a tenth of where it settles, in seconds.
-MAX_SWEEPS = 60
+MAX_SWEEPS = 200
+TOLERANCE, NEAR_TOLERANCE = 1e-4, 1e-2
+"""Change of a sweep, relative to the first one's, at which the factors have settled. A start near the end
+makes small changes from the beginning: ten times finer, 190 more sweeps take 0.1 % off the error."""
+NEAR_RANK = 3  # a width of at least a third of the tags begins with the tags themselves
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,10 @@ def factorise(matrix: sp.csr_array[np.float32], width: int, seed: int) -> tuple[
 def decompose(matrix: sp.csr_array[np.float32], width: int, seed: int) -> Factorisation:
     """``factorise``, and whether it converged.
 
-    Non-negative matrix factorisation (Lee & Seung, 1999) by coordinate descent from a singular value
-    decomposition; equal arguments give equal factors.
+    Non-negative matrix factorisation (Lee & Seung, 1999) by coordinate descent; equal arguments give equal
+    factors. It starts from a singular value decomposition where few factors stand for many tags. Where they
+    are not far fewer, it starts with the heaviest tags as factors, each of them itself: for 352 factors of
+    403 real tags that ends with half the error in a tenth of the sweeps.
     """
     rows, tags = matrix.shape
     factors = np.zeros((rows, width), np.float32)
@@ -70,9 +75,20 @@ def decompose(matrix: sp.csr_array[np.float32], width: int, seed: int) -> Factor
     components = min(width, rows)
     if norm == 0:
         return Factorisation(factors, 0.0, True)
-    solver = NMF(components, init="nndsvda", solver="cd", max_iter=MAX_SWEEPS, random_state=seed)
+    start = _heaviest_tags(matrix, components) if components * NEAR_RANK >= tags else None
+    init, tolerance = ("nndsvda", TOLERANCE) if start is None else ("custom", NEAR_TOLERANCE)
+    solver = NMF(components, init=init, solver="cd", max_iter=MAX_SWEEPS, tol=tolerance, random_state=seed)
     with warnings.catch_warnings():
         # Whether it converged is part of the result instead.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        factors[:, :components] = solver.fit_transform(matrix)
+        factors[:, :components] = solver.fit_transform(matrix, **(start or {}))
     return Factorisation(factors, float(solver.reconstruction_err_) / norm, solver.n_iter_ < MAX_SWEEPS)
+
+
+def _heaviest_tags(matrix: sp.csr_array[np.float32], width: int) -> dict[str, NDArray[np.float32]]:
+    """Factors W [V+1, width] and H [width, tags] that keep the tags with the largest squares, no others."""
+    energy: NDArray[np.float32] = np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel()
+    heaviest = np.argsort(-energy, kind="stable")[:width]
+    chosen = np.zeros((width, matrix.shape[1]), np.float32)
+    chosen[np.arange(width), heaviest] = 1
+    return {"W": np.ascontiguousarray(matrix[:, heaviest].toarray()), "H": chosen}

@@ -133,3 +133,17 @@ def test_the_reader_accepts_it(prepare: Prepare, tmp_path: Path) -> None:
     clicks = np.bincount(data.sequences().items, minlength=9)[1:]
     assert data.items["train_clicks"].to_pylist() == clicks.tolist()
     assert read_json(tmp_path / "DATA" / "report.json")["steps"][0]["name"] == "until"
+
+
+def test_a_width_near_the_number_of_tags_loses_less_than_its_rarest_tags() -> None:
+    matrix = planted(200, 30, 12)
+    squares = np.sort((matrix.toarray() ** 2).sum(0))
+    done = decompose(matrix, 24, seed=0)
+    assert done.error < np.sqrt(squares[:6].sum() / squares.sum())
+
+
+def test_a_game_whose_tags_have_no_votes_has_no_tags() -> None:
+    games = [game(tags={"a": 0, "b": 0}), game(tags={"a": 0, "b": 2}), game(tags=["a"])]
+    matrix, names = tag_matrix(games)
+    assert names == ["a", "b"]
+    assert matrix.toarray().tolist() == [[0, 0], [0, 0], [0, 1], [1, 0]]
