@@ -124,6 +124,17 @@ class PerturbOptions(OptionGroup):
         return self
 
 
+class AuxiliaryOptions(OptionGroup):
+    """Weights of further losses on the session vector (``srec.training.auxiliary``); 0: none."""
+
+    auxiliary_length: float = Field(0.0, ge=0, le=1)
+    """How long the whole session becomes: the squared error of its log."""
+    auxiliary_return: float = Field(0.0, ge=0, le=1)
+    """Whether the next click comes within a day; needs click times."""
+    auxiliary_category: float = Field(0.0, ge=0, le=1)
+    """The next item's first genre, or first tag; needs metadata."""
+
+
 class ComputeOptions(OptionGroup):
     """How a step is computed."""
 
@@ -132,6 +143,12 @@ class ComputeOptions(OptionGroup):
 
 
 class TrainingOptions(
-    LossOptions, TableOptions, ScheduleOptions, AveragingOptions, PerturbOptions, ComputeOptions
+    LossOptions,
+    TableOptions,
+    ScheduleOptions,
+    AveragingOptions,
+    PerturbOptions,
+    AuxiliaryOptions,
+    ComputeOptions,
 ):
     """All of them."""

@@ -14,6 +14,12 @@ PER_MODEL: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "best": {"dim": 100, "scoring": "cosine"},
         "tiny": {**TINY, "tags": True, "context": True},
     },
+    "sr-gnn": {
+        "srec": {"dim": 352},
+        "paper": {"dim": 100, "patience": 5, "select_by": "recall@20"},
+        "best": {"dim": 100, "scoring": "cosine"},
+        "tiny": TINY,
+    },
     "gru4rec": {
         "srec": {"dim": 352},
         "best": {"scoring": "cosine"},
