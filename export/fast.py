@@ -120,18 +120,20 @@ def gather(inputs: ModelInputs, tables: dict[str, Tensor]) -> ModelInputs:
 
     Args:
         inputs: of ``srec.graph.inputs.model_inputs``.
-        tables: ``items``, ``own``, perhaps ``side``, each float32 [V+1, D].
+        tables: ``items``, perhaps ``clicked``, ``own`` and ``side``, each float32 [V+1, D].
 
     Returns:
-        alias [B, L], edges [B, N, N], lengths [B]; ``slot`` int64 [M], where in B * N each node stands, and
+        alias [B, L], edges [B, N, N], lengths [B]; without ``own`` only rows of ``clicked``, else of
+        ``items``, at the nodes [B, N, D]. With it: ``slot`` int64 [M], where in B * N each node stands, and
         ``owner`` int64 [M], its session; rows of ``items`` and ``side`` at the nodes [B, N, D]; rows of
         ``own`` for nodes and all but the last hop's neighbours [M * K^h, D] (only for nodes where no hop is
         left); then for each hop neighbours [M * K^h, K], weights, and rows of ``items`` [M * K^(h+1), D].
     """
     nodes, alias, edges, lengths, *hops = inputs
-    flat = nodes.reshape(-1)
+    flat, shape = nodes.reshape(-1), (*nodes.shape, -1)
+    if "own" not in tables:
+        return alias, edges, lengths, tables.get("clicked", tables["items"])[flat].view(shape)
     slot = flat.nonzero().squeeze(1)  # [M]
-    shape = (*nodes.shape, -1)
     rows = [
         alias,
         edges,

@@ -1,7 +1,7 @@
 """Models rearranged for speed: what depends on one item alone is computed at export and kept in tables.
 
-A folded model answers as the model does, up to the order of float32 additions; ``export.proof`` checks it. A
-new one is a file with a ``FoldedModel`` and a line of ``FOLDED``.
+A folded model answers as the model does, up to the order of float32 additions; ``export.proof`` checks it.
+Every ``TableModel`` is folded here; another model takes a file with a ``FoldedModel`` and a line of ``FOLDED``.
 """
 
 import importlib
@@ -12,17 +12,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srec.models import SessionModel
+from srec.models.scoring import SHORTEST
+from srec.models.table_model import TableModel
 
 
 class FoldedModel(Protocol):
     """An encoder whose tables lie outside, so that all workers of a host share one copy of them.
 
-    Called with (alias, edges, lengths, slot, owner, rows of ``items`` and ``side`` at the nodes, rows of
-    ``own``, then for each hop neighbours, weights, rows of ``items``); see ``export.fast.gather``.
+    Called with what ``export.fast.gather`` looks up in its tables.
 
     Attributes:
-        tables: float32 [V+1, D] each: ``items``, what the model looks up for nodes and neighbours; ``own``,
-            the part of an item's own vector in the global aggregator; ``side``, of tags and context.
+        tables: float32 [V+1, D] each: ``items``, what is scored and looked up for nodes and neighbours;
+            ``clicked``, what is looked up for nodes where that is another table; ``own``, the part of an
+            item's own vector in the global aggregator; ``side``, of tags and context. ``norms`` [V] where
+            items are scored by their direction alone.
     """
 
     tables: dict[str, Tensor]
@@ -41,14 +44,43 @@ FOLDED: Final = {"gce-gnn": "srec.export.fold_gce_gnn"}
 
 
 def fold(model: SessionModel) -> FoldedModel | None:
-    """Fold a trained model; None where there is no faster form of it."""
+    """Fold a trained model; None where there is no other form of it."""
+    if isinstance(model, TableModel) and not model.hops:
+        return FoldedTable(model)
     if model.name not in FOLDED:
         return None
     return cast(FoldedModel, importlib.import_module(FOLDED[model.name]).FOLDED(model))
 
 
+class FoldedTable(nn.Module):
+    """The encoder of a model that knows an item by its row of a table, without its tables.
+
+    Called with (alias, edges, lengths, rows of ``clicked`` or ``items`` at the nodes).
+    """
+
+    def __init__(self, model: TableModel) -> None:
+        super().__init__()
+        self.model = model
+        items, clicked = model.items.weight, model.looked_up
+        self.tables = {"items": items.detach()}
+        if clicked is not items:
+            self.tables["clicked"] = clicked.detach()
+        if model.settings.scoring == "cosine":
+            self.tables["norms"] = items.detach()[1:].norm(dim=1).clamp(min=SHORTEST)
+
+    def forward(self, *rows: Tensor) -> Tensor:
+        """Session vectors, float32 [B, D]."""
+        alias, edges, lengths, h = rows
+        return self.model.settings.sessions(self.model.session(h, alias, edges, lengths))
+
+    def parts(self, *rows: Tensor) -> Tensor:
+        """What each click adds to the session vector, float32 [B, L, D]."""
+        alias, edges, lengths, h = rows
+        return self.model.settings.parts(self.model.terms(h, alias, edges, lengths))
+
+
 class Unfolded(nn.Module):
-    """A model's own encoder, with the item table outside; takes ``model_inputs`` as they are."""
+    """A model's own encoder, with the scored table outside; takes ``model_inputs`` as they are."""
 
     def __init__(self, model: SessionModel) -> None:
         super().__init__()
