@@ -1,7 +1,7 @@
 """Models rearranged for speed: what depends on one item alone is computed at export and kept in tables.
 
 A folded model answers as the model does, up to the order of float32 additions; ``export.proof`` checks it.
-Every ``TableModel`` is folded here; another model takes a file with a ``FoldedModel`` and a line of ``FOLDED``.
+Every ``TableModel`` is folded here; another takes a file with a ``FoldedModel`` and a line of ``FOLDED``.
 """
 
 import importlib

@@ -111,6 +111,11 @@ def _write_model(
     run: Run, model: SessionModel, folder: Path, backend_name: str, sessions: Sequence[list[int]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write a run's model and its golden sessions; returns what loading needs to know, and the proof."""
+    if model.needs_times:
+        raise InputError(
+            f"{run.folder} needs the times between clicks, and a request carries none: "
+            "train with --set time_gaps=optional"
+        )
     chosen = backend(backend_name)
     max_clicks = run.settings.training.max_clicks
     store, eager = ArrayStore(run.graph()), EagerScorer(model, model.hops)
