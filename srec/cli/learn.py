@@ -27,6 +27,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an interrupted training stood.")
     ] = False,
+    earlier: Annotated[
+        Path | None, typer.Option("--from", help="A run to start from; games are matched by appid.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = os.cpu_count() or 1,
 ) -> None:
     """Train a model on DATA; validation picks the epoch, test is never looked at."""
@@ -36,6 +39,7 @@ def train(
 
     from srec.data.dataset import Dataset
     from srec.training.memory import keep_freed_memory
+    from srec.training.run import Run
     from srec.training.settings import resolve
     from srec.training.train import train as run_training
 
@@ -45,7 +49,8 @@ def train(
     dataset = Dataset(data)
     dataset.verify()
     with _TrainingProgress() as report:
-        run_training(dataset, settings, out, resume, report)
+        before = Run(earlier) if earlier else None
+        run_training(dataset, settings, out, resume=resume, report=report, earlier=before)
     note(f"wrote {out}")
 
 

@@ -1,8 +1,8 @@
 """Content of the items beside their rows of the item table: v_i = V[i] + g(content_i).
 
 The item table is parametrised while a model is trained, so that look-ups and scoring both see the sum; any
-model with an item table ``items`` takes it. Afterwards the sum is written back as a plain table: whoever serves
-it knows nothing of content.
+model with an item table ``items`` takes it. Afterwards the sum is written back as a plain table, and nothing
+that serves knows of content.
 
 An item without a training click has no row of its own, v_i = g(content_i). Items are also seen that way at
 random in training (as in DropoutNet, Volkovs et al., NeurIPS 2017), so that g learns to stand alone.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srec.data.dataset import Sequences
-from srec.graph.session import pad_windows
+from srec.graph.session import gap_windows, pad_windows
 
 BATCHES_PER_POOL = 50  # examples are sorted by length inside a pool, so that little is padded
 
@@ -16,7 +16,7 @@ class PrefixExamples:
 
     def __init__(self, sequences: Sequences, max_clicks: int) -> None:
         """Index the prefixes; nothing is copied."""
-        self.items = sequences.items
+        self.items, self.times = sequences.items, sequences.times
         self.max_clicks = max_clicks
         lengths = np.diff(sequences.offsets)
         first = np.repeat(sequences.offsets[:-1], np.maximum(lengths - 1, 0))
@@ -33,6 +33,18 @@ class PrefixExamples:
         stops = self.targets[indices]
         clicks = pad_windows(self.items, self.starts[indices], stops, self.max_clicks)
         return clicks, self.items[stops].astype(np.int64)
+
+    def times_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Unix seconds of the padded clicks, int64 [B, L]; None where the sequences came without times."""
+        if self.times is None:
+            return None
+        return pad_windows(self.times, self.starts[indices], self.targets[indices], self.max_clicks)
+
+    def gaps(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Seconds from the click before to each of the clicks of ``batch``, float32 [B, L]."""
+        if self.times is None:
+            raise ValueError("these sequences were read without times")
+        return gap_windows(self.times, self.starts[indices], self.targets[indices], self.max_clicks)
 
     def epoch(self, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
         """Indices of all examples once, in batches, in an order that only ``seed`` decides."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from srec.errors import DataError, InputError
 from srec.io import new_folder, read_json, write_json
 from srec.models import SessionModel
+from srec.models.content import plain_weights
 from srec.training.loop import AdamState, Trainer
 
 
@@ -45,6 +46,9 @@ def save(folder: Path, progress: Progress, trainer: Trainer, best: dict[str, Ten
         save_file(_contiguous(best), temporary / "best.safetensors")
         save_file(_contiguous(moments.first), temporary / "first_moments.safetensors")
         save_file(_contiguous(moments.second), temporary / "second_moments.safetensors")
+        save_file(_contiguous(trainer.averager.state()), temporary / "averages.safetensors")
+        heads = {} if trainer.auxiliary is None else trainer.auxiliary.state_dict()
+        save_file(_contiguous(heads), temporary / "auxiliary.safetensors")
         write_json(temporary / "progress.json", asdict(progress) | {"adam_steps": moments.steps})
 
 
@@ -72,12 +76,15 @@ def restore(folder: Path, trainer: Trainer) -> dict[str, Tensor]:
             int(read_json(folder / "progress.json")["adam_steps"]),
         )
     )
+    if trainer.auxiliary is not None:
+        trainer.auxiliary.load_state_dict(_read(folder / "auxiliary.safetensors"))
+    trainer.averager.restore(_read(folder / "averages.safetensors"))
     return _read(folder / "best.safetensors")
 
 
 def snapshot(model: SessionModel) -> dict[str, Tensor]:
-    """A copy of the weights on the CPU that later steps do not touch."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    """A copy of the weights to serve on the CPU that later steps do not touch."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in plain_weights(model).items()}
 
 
 def _read(path: Path) -> dict[str, Tensor]:

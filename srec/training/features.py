@@ -9,9 +9,13 @@ from srec.training.settings import RunSettings
 
 
 def item_features(data: Dataset, settings: RunSettings) -> ItemFeatures:
-    """Tag vectors of the model's width and context indices, where DATA has them and the model wants them."""
+    """Tag vectors and context indices, where DATA has them and the model or the option ``content`` asks.
+
+    A model that takes tags takes them at its own width; content alone takes them as prepared.
+    """
     tags = context = None
     n_context = 0
+    content = settings.training.content != "none"
     wanted = settings.parameters.get("tags")
     if data.has_metadata and wanted == "matrix":
         tags = torch.from_numpy(data.tag_matrix().toarray())
@@ -20,7 +24,9 @@ def item_features(data: Dataset, settings: RunSettings) -> ItemFeatures:
         if factors.shape[1] != settings.parameters["dim"]:
             factors, _ = factorise(data.tag_matrix(), settings.parameters["dim"], settings.training.seed)
         tags = torch.from_numpy(factors)
-    if data.has_metadata and settings.parameters.get("context"):
+    elif data.has_metadata and content:
+        tags = torch.from_numpy(data.tags())
+    if data.has_metadata and (content or settings.parameters.get("context")):
         indices, n_context = data.context()
         context = torch.from_numpy(indices)
     return ItemFeatures(data.n_items, settings.training.max_clicks, tags, context, n_context)

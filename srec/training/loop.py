@@ -1,21 +1,30 @@
 """One model trained by gradient, epoch by epoch; knows nothing of folders."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from srec.data.dataset import Sequences
 from srec.errors import DataError
-from srec.graph.inputs import model_inputs
+from srec.graph.inputs import ModelInputs, model_inputs
 from srec.graph.neighbours import GlobalGraph
 from srec.models import SessionModel
 from srec.stores.array import ArrayStore
+from srec.training.auxiliary import Auxiliary
+from srec.training.averaging import make_averager
 from srec.training.batches import PrefixExamples
+from srec.training.distributed import Group
+from srec.training.perturb import Perturber
+from srec.training.schedule import learning_rate
 from srec.training.settings import TrainSettings
-from srec.training.softmax import full_softmax_loss
+from srec.training.step import Batch, StepLoss
 
 StepProgress = Callable[[int, int, int, float], None]
 """Called with epoch, step, steps of the epoch, mean loss so far."""
@@ -31,51 +40,95 @@ class AdamState:
 
 
 class Trainer:
-    """Cross-entropy over all items, Adam with L2 in the gradient, step decay: the papers' recipe."""
+    """Adam with L2 in the gradient; unless told otherwise, cross-entropy over all items and step decay."""
 
     def __init__(
-        self, model: SessionModel, sequences: Sequences, graph: GlobalGraph, settings: TrainSettings
+        self,
+        model: SessionModel,
+        sequences: Sequences,
+        graph: GlobalGraph,
+        settings: TrainSettings,
+        group: Group | None = None,
+        *,
+        auxiliary: Auxiliary | None = None,
     ) -> None:
-        """Take a freshly built model; it is moved to a GPU where there is one."""
+        """Take a freshly built model, and heads beside it; moved to a GPU where there is one."""
+        self.group = group or Group()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.to(self.device)
         self.settings = settings
         self.examples = PrefixExamples(sequences, settings.max_clicks)
         self.store = ArrayStore(graph)
-        self.named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.auxiliary = None if auxiliary is None else auxiliary.to(self.device)
+        heads = auxiliary.named_parameters("auxiliary") if auxiliary is not None else ()
+        self.named = {n: p for n, p in (*model.named_parameters(), *heads) if p.requires_grad}
         self.optimizer = torch.optim.Adam(
             self.named.values(), lr=settings.learning_rate, weight_decay=settings.l2, fused=True
         )
         self.steps = self.examples.steps(settings.batch_size)
+        clicks = np.bincount(sequences.items, minlength=model.n_items + 1)[1:]
+        clicked = torch.from_numpy(clicks).float().to(self.device)
+        self.loss = StepLoss(self.model, settings, clicked, self.auxiliary)
+        self.averager = make_averager(settings, self.model)
 
     def train_epoch(self, epoch: int, progress: StepProgress) -> float:
         """Run epoch ``epoch`` (from 0) and return the mean loss; the same epoch always draws the same."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * self.settings.decay ** (
-                epoch // self.settings.decay_every
-            )
         seed = self.settings.seed * 10_007 + epoch
-        torch.manual_seed(seed)
+        torch.manual_seed(self.group.seed(seed))
         self.model.train()
         total = torch.zeros((), device=self.device)
-        for step, (inputs, targets) in enumerate(self._batches(seed), start=1):
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = full_softmax_loss(self.model.encode(*inputs), self.model.item_vectors(), targets - 1)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            total += loss.detach()
+        for step, batch in enumerate(self._batches(seed), start=1):
+            total += self._step(batch, epoch, step)
             if step % 20 == 0 or step == self.steps:
-                progress(epoch, step, self.steps, self._finite(total.item() / step, epoch, step))
-        return total.item() / self.steps
+                mean = self.group.size * total.item() / step
+                progress(epoch, step, self.steps, self._finite(mean, epoch, step))
+        self.averager.after_epoch()
+        return self.group.sum(total).item() / self.steps
 
-    def _batches(self, seed: int) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        for indices in self.examples.epoch(self.settings.batch_size, seed):
+    @contextlib.contextmanager
+    def served(self) -> Iterator[SessionModel]:
+        """Lend the model with the weights that would be served: the average, where one is kept."""
+        with self.averager.applied(), parametrize.cached():
+            yield self.model
+
+    def _step(self, batch: Batch | None, epoch: int, step: int) -> Tensor:
+        """One update (from step 1), and this process's part of the loss."""
+        rate = learning_rate(self.settings, epoch, step - 1, self.steps, self.settings.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = torch.zeros((), device=self.device)
+        if batch is not None:
+            loss = self.loss(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+        self.group.add_gradients(self.named.values())
+        self.optimizer.step()
+        self.averager.after_step(epoch * self.steps + step)
+        return loss.detach()
+
+    def _batches(self, seed: int) -> Iterator[Batch | None]:
+        """Batches of an epoch, this process's part of each; None where nothing is left for it."""
+        perturb = Perturber(self.settings, self.group.seed(seed)) if self.settings.perturb else None
+        for whole in self.examples.epoch(self.settings.batch_size, seed):
+            indices = self.group.share(whole)
+            if not len(indices):
+                yield None
+                continue
             clicks, targets = self.examples.batch(indices)
-            inputs = model_inputs(clicks, self.store.fetch, self.model.hops)
-            yield (
-                tuple(part.to(self.device, non_blocking=True) for part in inputs),
+            copies = None if perturb is None else perturb(clicks, self.examples.times_of(indices))
+            gaps = self.examples.gaps(indices) if self.model.reads_times else None
+            beside = copies is not None and self.settings.consistency > 0
+            yield Batch(
+                self._inputs(clicks if copies is None or beside else copies, gaps),
                 torch.from_numpy(targets).to(self.device, non_blocking=True),
+                indices,
+                len(indices) / len(whole),
+                self._inputs(copies) if copies is not None and beside else None,
             )
+
+    def _inputs(self, clicks: NDArray[np.int64], gaps: NDArray[np.float32] | None = None) -> ModelInputs:
+        inputs = model_inputs(clicks, self.store.fetch, self.model.hops, gaps)
+        return tuple(part.to(self.device, non_blocking=True) for part in inputs)
 
     def _finite(self, loss: float, epoch: int, step: int) -> float:
         if not math.isfinite(loss):

@@ -15,11 +15,16 @@ from srec.models import ItemFeatures, SessionModel, model_class
 from srec.serving.ranker import EagerScorer, Ranker
 from srec.stores.array import ArrayStore
 from srec.training import checkpoint
+from srec.training.auxiliary import make_auxiliary
 from srec.training.checkpoint import Progress
+from srec.training.distributed import Group, join_group
 from srec.training.features import item_features
 from srec.training.loop import Trainer
-from srec.training.run import Outcome, write_run
+from srec.training.run import Outcome, Run, write_run
 from srec.training.settings import RunSettings, TrainSettings
+from srec.training.start import new_model
+from srec.training.times import reads_times
+from srec.training.warm import WarmStart
 
 
 class Report(Protocol):
@@ -35,50 +40,86 @@ class Report(Protocol):
         """A phase of the work begins."""
 
 
-def train(data: Dataset, settings: RunSettings, out: Path, resume: bool, report: Report) -> None:
-    """Train one model and write RUN; what was at ``out`` stays until the new run is complete."""
+def train(
+    data: Dataset,
+    settings: RunSettings,
+    out: Path,
+    *,
+    resume: bool,
+    report: Report,
+    earlier: Run | None = None,
+) -> None:
+    """Train one model and write RUN; what was at ``out`` stays until the new run is complete.
+
+    Args:
+        data: what to learn from.
+        settings: all that decides the run.
+        out: folder of the new run.
+        resume: go on where an interrupted training stood.
+        report: who is told how it goes.
+        earlier: a run to start from instead of random weights; games are matched by appid.
+    """
     RUN.check_target(out)
-    torch.manual_seed(settings.training.seed)
+    warm = None if earlier is None else WarmStart(earlier, data)
     features = item_features(data, settings)
-    model = model_class(settings.model)(settings.model_settings(), features)
-    if not model.trained_by_gradient:
-        outcome = _count(model, data, settings.training)
-        write_run(out, settings, data, features, outcome)
+    if not model_class(settings.model).trained_by_gradient:
+        if warm is not None:
+            raise InputError(f"{settings.model} counts anew and starts from no run: leave out --from")
+        torch.manual_seed(settings.training.seed)
+        model = model_class(settings.model)(settings.model_settings(), features)
+        write_run(out, settings, data, features, _count(model, data, settings.training))
         return
-    work = _Training(data, settings, features, out.with_name(f".{out.name}.training"), report)
-    write_run(out, settings, data, features, work.outcome(model, resume))
-    shutil.rmtree(work.folder)
+    if warm is not None:
+        warm.check(settings)
+        features = warm.features(features)
+    group = join_group()
+    folder = out.with_name(f".{out.name}.training")
+    work = _Training(data, settings, features, folder, report=report, group=group, warm=warm)
+    outcome = work.outcome(resume)
+    if group.first:
+        write_run(out, settings, data, features, outcome)
+        shutil.rmtree(folder)
+    group.wait()
 
 
 class _Training:
     """The two phases of one training and its checkpoint."""
 
     def __init__(
-        self, data: Dataset, settings: RunSettings, features: ItemFeatures, folder: Path, report: Report
+        self,
+        data: Dataset,
+        settings: RunSettings,
+        features: ItemFeatures,
+        folder: Path,
+        *,
+        report: Report,
+        group: Group,
+        warm: WarmStart | None,
     ) -> None:
         self.data, self.settings, self.features = data, settings, features
-        self.folder, self.report = folder, report
-        self.progress = Progress(settings.model_dump(mode="json"), data.digest)
+        self.folder, self.report, self.group, self.warm = folder, report, group, warm
+        begun = settings.model_dump(mode="json") | ({"from": warm.digest} if warm else {})
+        self.progress = Progress(begun, data.digest)
         self.refit = _refits(settings.training, data)
 
-    def outcome(self, model: SessionModel, resume: bool) -> Outcome:
+    def outcome(self, resume: bool) -> Outcome:
         found = checkpoint.load(self.folder, self.progress) if resume else None
-        if not resume:
+        self.group.wait()
+        if not resume and self.group.first:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.progress = found or self.progress
-        trainer = self._trainer(model, full=self.progress.phase == "refit")
-        best = checkpoint.restore(self.folder, trainer) if found else checkpoint.snapshot(model)
+        trainer = self._trainer(full=self.progress.phase == "refit")
+        best = checkpoint.restore(self.folder, trainer) if found else checkpoint.snapshot(trainer.model)
         if self.progress.phase == "select":
             best = self._select(trainer, best)
         if not self.refit:
             return Outcome(best, None, self._record())
         if self.progress.phase == "select":
             self.progress.phase, self.progress.epoch = "refit", 0
-            torch.manual_seed(self.settings.training.seed)
-            again = model_class(self.settings.model)(self.settings.model_settings(), self.features)
-            trainer = self._trainer(again, full=True)
+            trainer = self._trainer(full=True)
         self._refit(trainer, best)
-        return Outcome(checkpoint.snapshot(trainer.model), best, self._record())
+        with trainer.served() as model:
+            return Outcome(checkpoint.snapshot(model), best, self._record())
 
     def _select(self, trainer: Trainer, best: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Epochs until validation has not become better for ``patience`` of them."""
@@ -88,16 +129,30 @@ class _Training:
             began = time.perf_counter()
             loss = trainer.train_epoch(progress.epoch, self.report.step)
             seconds = time.perf_counter() - began
-            measured = validate(trainer.model, self.data, limits.max_clicks)
+            with trainer.served() as model:
+                measured = self._measure(model)
+                weights = checkpoint.snapshot(model)
             progress.epoch += 1
             progress.seconds += seconds
             progress.history.append({"epoch": progress.epoch, "loss": loss, "seconds": seconds, **measured})
             if self._is_best():
                 progress.best_epoch = progress.epoch
-                best = checkpoint.snapshot(trainer.model)
-            self.report.epoch(progress.history[-1])
-            checkpoint.save(self.folder, progress, trainer, best)
+                best = weights
+            self._keep(progress.history[-1], trainer, best)
         return best
+
+    def _measure(self, model: SessionModel) -> dict[str, float]:
+        """Validation, by process 0 for all."""
+        measured: dict[str, float] = self.group.told(
+            validate(model, self.data, self.settings.training.max_clicks) if self.group.first else None
+        )
+        return measured
+
+    def _keep(self, record: dict[str, Any], trainer: Trainer, best: dict[str, torch.Tensor]) -> None:
+        """Tell of an epoch, then write the checkpoint."""
+        if self.group.first:
+            self.report.epoch(record)
+            checkpoint.save(self.folder, self.progress, trainer, best)
 
     def _is_best(self) -> bool:
         """Whether the last epoch beats all before; without validation examples each one does."""
@@ -112,12 +167,15 @@ class _Training:
             loss = trainer.train_epoch(self.progress.epoch, self.report.step)
             self.progress.seconds += time.perf_counter() - began
             self.progress.epoch += 1
-            self.report.epoch({"epoch": self.progress.epoch, "loss": loss})
-            checkpoint.save(self.folder, self.progress, trainer, best)
+            self._keep({"epoch": self.progress.epoch, "loss": loss}, trainer, best)
 
-    def _trainer(self, model: SessionModel, full: bool) -> Trainer:
-        sequences = _with_examples(self.data.sequences(full), self.data)
-        return Trainer(model, sequences, self.data.graph(full), self.settings.training)
+    def _trainer(self, full: bool) -> Trainer:
+        """A new model, and what trains it; ``full``: on validation, too."""
+        settings, timed = self.settings.training, reads_times(self.settings, self.data)
+        sequences = _with_examples(self.data.sequences(full, timed), self.data)
+        model = new_model(self.settings, self.features, sequences, self.warm, selection=not full)
+        heads = make_auxiliary(model, self.data, sequences, settings)
+        return Trainer(model, sequences, self.data.graph(full), settings, self.group, auxiliary=heads)
 
     def _record(self) -> dict[str, Any]:
         chosen = self.progress.history[self.progress.best_epoch - 1]
@@ -131,7 +189,7 @@ class _Training:
 
 def validate(model: SessionModel, data: Dataset, max_clicks: int) -> dict[str, float]:
     """Metrics on validation through the path that serves; empty where there are no examples."""
-    examples = data.examples("validation")
+    examples = data.examples("validation", times=model.needs_times)
     if not len(examples):
         return {}
     device = next(iter(model.state_dict().values())).device
