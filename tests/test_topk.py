@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srec.topk import top_k
+from srec.topk import BLOCK, Selection, select, top_k
 
 # Few distinct values, so that ties are the rule and not the exception.
 SCORES = st.one_of(st.sampled_from([-math.inf, -1.0, -0.0, 0.0, 0.5, 3.0]), st.floats(-5, 5, width=32))
@@ -27,6 +28,27 @@ def test_is_pythons_sort_by_score_then_item(rows: list[list[float]], k: int) -> 
         expected = sorted_items(row, k)
         assert answer.items.tolist() == expected
         assert answer.scores.tolist() == [row[item - 1] for item in expected]
+
+
+@given(seed=st.integers(0, 2**32 - 1), width=st.integers(2 * BLOCK, 12 * BLOCK), k=st.integers(1, 6))
+def test_wide_rows_too(seed: int, width: int, k: int) -> None:
+    """Few and many ties, in one block and across blocks, rows with next to nothing allowed."""
+    random = np.random.default_rng(seed)
+    rows = np.stack([random.integers(0, levels, width) for levels in (2, 5, 50, 10**6)]).astype(np.float32)
+    rows[random.random(rows.shape) < 0.1] = -np.inf
+    rows = np.vstack([rows, np.full((1, width), -np.inf, np.float32)])
+    rows[-1, random.integers(0, width, k // 2)] = 1.0
+    for row, answer in zip(rows.tolist(), top_k(torch.from_numpy(rows), k), strict=True):
+        expected = sorted_items(row, k)
+        assert answer.items.tolist() == expected
+        assert answer.scores.tolist() == [row[item - 1] for item in expected]
+
+
+def test_excluded_items_of_several_sessions() -> None:
+    scores = torch.arange(12.0).repeat(3, 1)
+    selections = [Selection(2, (12, 11, 12)), Selection(1), Selection(3, (10,))]
+    answers = select(scores, selections)
+    assert [answer.items.tolist() for answer in answers] == [[10, 9], [12], [12, 11, 9]]
 
 
 @pytest.mark.parametrize("k", [1, 7, 100, 4999, 5000, 6000])

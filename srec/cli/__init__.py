@@ -5,7 +5,19 @@ import sys
 
 import typer
 
-from srec.cli import answer, bench, bench_service, contract, deploy, doctor, learn, load, prepare, ship
+from srec.cli import (
+    answer,
+    bench,
+    bench_service,
+    contract,
+    deploy,
+    doctor,
+    learn,
+    load,
+    measure,
+    prepare,
+    ship,
+)
 from srec.cli.console import fail
 from srec.errors import SrecError
 
@@ -19,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for station in (prepare, learn, ship, answer, deploy, load, bench, bench_service, doctor, contract):
+for station in (prepare, learn, measure, ship, answer, deploy, load, bench, bench_service, doctor, contract):
     station.register(app)
 
 # Packages of the optional groups, and the group that brings them.

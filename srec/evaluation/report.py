@@ -1,17 +1,28 @@
-"""The figures of one run on one split."""
+"""The figures of one run, or of one artifact, on one split."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from srec.errors import InputError
-from srec.evaluation.evaluate import rank_targets
-from srec.evaluation.metrics import METRICS, bootstrap_intervals, gains
+from srec.data.dataset import Dataset, Examples
+from srec.errors import DataError, InputError
+from srec.evaluation.beyond import ItemFacts, beyond_accuracy
+from srec.evaluation.evaluate import Progress, Ranks, Times, answer_examples, rank_targets
+from srec.evaluation.measured import Measured
+from srec.evaluation.metrics import MAX_K, rank_intervals
+from srec.models import SessionModel
+from srec.serving.artifact import Artifact
+from srec.serving.contract import Request
+from srec.serving.predictor import Predictor
 from srec.serving.ranker import EagerScorer, Ranker
 from srec.stores.array import ArrayStore
 from srec.training.run import Run
+
+ALONE: Final = 300  # examples that are answered in a call each, for the latency of a lone visitor
 
 
 def evaluate_run(
@@ -19,41 +30,148 @@ def evaluate_run(
     split: str,
     data_folder: Path | None,
     exclude_clicked: bool | None,
-    progress: Callable[[int, int], None],
-) -> dict[str, Any]:
+    progress: Progress,
+) -> tuple[dict[str, Any], Measured]:
     """Measure a run on ``validation`` or ``test``.
 
     On validation the model that validation selected is measured, on test the served one. Clicked items are
     left out for reviews, as they are in answers, and kept for session files, as the papers do, unless said.
 
     Returns:
-        The metrics as fractions, their 95 % bootstrap intervals, metrics by session length, the mean
-        milliseconds of the ranking calls, and what was measured.
+        The metrics as fractions, their 95 % bootstrap intervals, metrics by session length, what answers are
+        like beyond being right, milliseconds of the very calls, and what was measured; and every example's
+        rank.
     """
     data = run.data(data_folder)
     data.verify()
-    examples = data.examples(split)
+    ranks, excluded = rank_run(run, data, split, exclude_clicked, progress, alone=ALONE)
+    measured = Measured.of(run.settings.model, data, split, excluded, ranks)
+    return {
+        "model": run.settings.model,
+        "preset": run.settings.preset,
+        "seed": run.settings.training.seed,
+        "split": split,
+        "exclude_clicked": excluded,
+        **_figures(ranks, data, full=split == "test" and run.refitted),
+        "run": run.digest,
+        "data": data.digest,
+    }, measured
+
+
+def evaluate_artifact(
+    artifact: Artifact, data: Dataset, split: str, exclude_clicked: bool | None, progress: Progress
+) -> tuple[dict[str, Any], Measured]:
+    """Measure an artifact through the predictor that the worker calls: appids in, answers' appids out.
+
+    Returns:
+        As ``evaluate_run``; the milliseconds hold everything from request to answer but HTTP.
+
+    Raises:
+        DataError: the artifact's model was trained on other data.
+        InputError: its model has seen the validation examples in training.
+    """
+    about = artifact.manifest["run"]
+    if data.digest != about["data"]:
+        raise DataError(
+            f"{data.folder} is not the data that the model of {artifact.folder} was trained on "
+            f"(digest {data.digest[:12]}, trained on {about['data'][:12]}): name the right folder with --data"
+        )
+    refit = about["settings"]["training"]["refit"]
+    refitted = data.kind == "sessions" if refit is None else refit
+    if split == "validation" and refitted:
+        raise InputError(
+            f"the model of {artifact.folder} was trained once more on training and validation: "
+            "take --split test, or the run with --run"
+        )
+    data.verify()
+    examples = examples_of(data, split)
+    excluded = data.kind == "reviews" if exclude_clicked is None else exclude_clicked
+    ask = _Asked(artifact.predictor(), data, excluded)
+    ranks = answer_examples(ask, examples, progress, ALONE)
+    measured = Measured.of(artifact.manifest["model"], data, split, excluded, ranks)
+    return {
+        "model": artifact.manifest["model"],
+        "preset": about["settings"]["preset"],
+        "backend": artifact.manifest["backend"],
+        "split": split,
+        "exclude_clicked": excluded,
+        **_figures(ranks, data, full=refitted),
+        "artifact": artifact.manifest["digest"],
+        "run": about["digest"],
+        "data": data.digest,
+    }, measured
+
+
+def rank_run(
+    run: Run,
+    data: Dataset,
+    split: str,
+    exclude_clicked: bool | None,
+    progress: Progress,
+    *,
+    alone: int = 0,
+) -> tuple[Ranks, bool]:
+    """Ranks of a run's answers to a split, and whether clicked items were left out."""
+    if exclude_clicked is None:
+        exclude_clicked = data.kind == "reviews"
+    model = run.model(split == "validation")
+    examples = examples_of(data, split, model.needs_times)
+    return rank_targets(
+        ranker_of(run, split, model), examples, exclude_clicked, progress, alone
+    ), exclude_clicked
+
+
+def ranker_of(run: Run, split: str, model: SessionModel | None = None) -> Ranker:
+    """The serving path of a run; on validation that of the model which validation selected."""
+    selection = split == "validation"
+    model = model or run.model(selection)
+    return Ranker(
+        EagerScorer(model, model.hops), ArrayStore(run.graph(selection)), run.settings.training.max_clicks
+    )
+
+
+def examples_of(data: Dataset, split: str, times: bool = False) -> Examples:
+    """The examples of a split; ``InputError`` where there are none."""
+    examples = data.examples(split, times)
     if not len(examples):
         raise InputError(
             f"{data.folder} has no {split} examples: prepare it with more --{split}-days or more reviews"
         )
-    if exclude_clicked is None:
-        exclude_clicked = data.kind == "reviews"
-    selection = split == "validation"
-    model, graph = run.model(selection), run.graph(selection)
-    ranker = Ranker(EagerScorer(model, model.hops), ArrayStore(graph), run.settings.training.max_clicks)
-    ranks = rank_targets(ranker, examples, exclude_clicked, progress)
+    return examples
+
+
+class _Asked:
+    """Items -> request -> answer -> items, through the predictor."""
+
+    def __init__(self, predictor: Predictor, data: Dataset, exclude_clicked: bool) -> None:
+        self.predictor, self.vocabulary = predictor, data.vocabulary
+        self.exclude_clicked = exclude_clicked
+
+    def __call__(self, sessions: Sequence[list[int]], times: Times) -> NDArray[np.int32]:
+        """Answer, [B, MAX_K]; requests carry no times."""
+        appid = self.vocabulary.appid
+        requests = [
+            Request(appids=[appid(i) for i in session], k=MAX_K, exclude_clicked=self.exclude_clicked)
+            for session in sessions
+        ]
+        answers = np.zeros((len(sessions), MAX_K), np.int32)
+        for row, answer in zip(answers, self.predictor.answer(requests, [""] * len(requests)), strict=True):
+            items = self.vocabulary.items([form["appid"] for form in answer["items"]])
+            row[: len(items)] = items
+        return answers
+
+
+def _figures(ranks: Ranks, data: Dataset, full: bool) -> dict[str, Any]:
+    facts = ItemFacts.of(data, full)
     return {
-        "model": run.settings.model,
-        "preset": run.settings.preset,
-        "split": split,
-        "examples": len(examples),
-        "exclude_clicked": exclude_clicked,
+        "examples": len(ranks.ranks),
         **ranks.metrics(),
-        "intervals_95": bootstrap_intervals(gains(ranks.ranks), METRICS),
+        "intervals_95": rank_intervals(ranks.ranks),
         "by_length": ranks.metrics_by_length(),
-        "milliseconds_an_example": 1000 * ranks.seconds / len(ranks.ranks),
+        **beyond_accuracy(ranks.answers, facts),
+        "distance_by": facts.by,
+        **ranks.latency(),
+        "alone": len(ranks.alone),
+        "threads": torch.get_num_threads(),
         "mean_clicks": float(np.mean(ranks.lengths)),
-        "run": run.digest,
-        "data": data.digest,
     }

@@ -1,3 +1,3 @@
-from tests.training.conftest import _one_thread, sessions
+from tests.training.conftest import _one_thread, reviews, sessions, straight
 
-__all__ = ["_one_thread", "sessions"]
+__all__ = ["_one_thread", "reviews", "sessions", "straight"]

@@ -17,7 +17,7 @@ def run(sessions: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def evaluate(run: Run, split: str, exclude: bool | None = None, data: Path | None = None) -> dict[str, Any]:
-    return evaluate_run(run, split, data, exclude, lambda *_: None)
+    return evaluate_run(run, split, data, exclude, lambda *_: None)[0]
 
 
 def test_validation_measures_what_validation_selected(run: Run) -> None:
@@ -55,6 +55,12 @@ def test_figures_say_what_was_measured(run: Run, sessions: Dataset) -> None:
     assert figures["run"] == run.digest
     assert figures["data"] == sessions.digest
     assert (figures["model"], figures["preset"], figures["split"]) == ("gce-gnn", "paper", "test")
+    assert figures["alone"] == len(examples)  # so few that each is asked in a call of its own
+    assert 0 < figures["alone_p50_ms"] <= figures["alone_p99_ms"]
+    assert figures["distance_by"] == "co-clicks"
+    assert all(
+        0 <= figures[f"{name}@20"] <= 1 for name in ("coverage", "distance", "percentile", "top_share")
+    )
     assert sum(group["examples"] for group in figures["by_length"].values()) == len(examples)
     assert figures["mean_clicks"] == pytest.approx(len(examples.inputs.items) / len(examples))
     for name in METRICS:

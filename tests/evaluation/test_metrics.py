@@ -2,10 +2,20 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchmetrics import retrieval
 
-from srec.evaluation.metrics import CUTOFFS, METRICS, bootstrap_intervals, gains, metrics
+from srec.evaluation.metrics import (
+    CUTOFFS,
+    METRICS,
+    bootstrap_intervals,
+    gains,
+    metrics,
+    rank_intervals,
+    spread,
+)
 
 
 def test_by_hand() -> None:
@@ -36,6 +46,28 @@ def test_against_a_loop(ranks: list[int]) -> None:
         assert measured[f"mrr@{k}"] == pytest.approx(sum(1 / rank for rank in hits) / len(ranks))
         ndcg = sum(1 / math.log2(rank + 1) for rank in hits) / len(ranks)
         assert measured[f"ndcg@{k}"] == pytest.approx(ndcg)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_against_torchmetrics(seed: int) -> None:
+    """Random scores of 30 items and one right item each, ranked by us and by a library."""
+    random = np.random.default_rng(seed)
+    scores, targets = random.normal(size=(40, 30)), random.integers(0, 30, 40)
+    scores[np.arange(40), targets] += 1.5
+    places = 1 + (scores > scores[np.arange(40), targets][:, np.newaxis]).sum(axis=1)
+    measured = metrics(np.where(places <= 20, places, 0))
+    right = np.arange(30) == targets[:, np.newaxis]
+    # Exponentials: the library takes an item with a score of at most 0 for not retrieved.
+    given = (torch.from_numpy(np.exp(scores)).flatten(), torch.from_numpy(right).flatten())
+    session = torch.arange(40).repeat_interleave(30)
+    theirs = {
+        "recall": retrieval.RetrievalRecall,
+        "mrr": retrieval.RetrievalMRR,
+        "ndcg": retrieval.RetrievalNormalizedDCG,
+    }
+    for name in METRICS:
+        kind, _, k = name.partition("@")
+        assert measured[name] == pytest.approx(float(theirs[kind](top_k=int(k))(*given, indexes=session)))
 
 
 def test_gains_are_each_examples_own() -> None:
@@ -76,3 +108,20 @@ def test_all_metrics_see_the_same_resamples() -> None:
 
 def test_equal_examples_leave_no_doubt() -> None:
     assert bootstrap_intervals({"x": np.full(9, 0.5)}, ["x"])["x"] == (0.5, 0.5)
+
+
+def test_intervals_of_ranks_are_those_of_resampled_examples() -> None:
+    """Drawing ranks instead of examples: the same doubt, up to the chance of 1000 rounds."""
+    ranks = np.random.default_rng(0).integers(0, 21, 300)
+    slow, fast = bootstrap_intervals(gains(ranks), METRICS), rank_intervals(ranks)
+    for name in METRICS:
+        mean, width = metrics(ranks)[name], slow[name][1] - slow[name][0]
+        assert fast[name] == pytest.approx(slow[name], abs=0.15 * width)
+        assert fast[name][0] < mean < fast[name][1]
+    assert rank_intervals(ranks, seed=1) != fast
+    assert rank_intervals(np.full(9, 1))["mrr@20"] == (1.0, 1.0)
+
+
+def test_spread_over_seeds() -> None:
+    assert spread([0.2]) == (0.2, None)
+    assert spread([0.1, 0.2, 0.3]) == pytest.approx((0.2, 0.1))

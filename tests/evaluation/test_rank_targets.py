@@ -46,18 +46,27 @@ def slow_rank(model: GceGnn, session: list[int], target: int, exclude: bool) -> 
     return before + 1 if before < 20 else 0
 
 
-@pytest.mark.parametrize("exclude", [False, True])
+@pytest.mark.parametrize(("exclude", "alone"), [(False, 0), (True, 25), (False, 1000)])
 def test_ranks_are_those_of_each_example_alone(
-    exclude: bool, ranker: Ranker, model: GceGnn, examples: Examples, monkeypatch: pytest.MonkeyPatch
+    exclude: bool,
+    alone: int,
+    ranker: Ranker,
+    model: GceGnn,
+    examples: Examples,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(evaluate, "BATCH", 7)
-    ranks = rank_targets(ranker, examples, exclude)
+    monkeypatch.setattr(evaluate, "SESSIONS", 7)
+    monkeypatch.setattr(evaluate, "CLICKS", 20)  # sessions of 4 clicks and more in smaller batches
+    ranks = rank_targets(ranker, examples, exclude, alone=alone)
     expected = [
         slow_rank(model, examples.inputs[index], int(target), exclude)
         for index, target in enumerate(examples.targets)
     ]
     assert ranks.ranks.tolist() == expected
     assert ranks.lengths.tolist() == [len(examples.inputs[index]) for index in range(len(examples))]
+    assert len(ranks.alone) == min(alone, len(expected))
+    for answer, target, rank in zip(ranks.answers, examples.targets, expected, strict=True):
+        assert answer[rank - 1] == target if rank else target not in answer
     assert 0 in expected
     assert len(set(expected)) > 5
 
@@ -88,7 +97,8 @@ def test_progress_counts_up_to_all(ranker: Ranker, examples: Examples) -> None:
 
 
 def test_metrics_by_length_are_those_of_the_groups() -> None:
-    ranks = Ranks(np.array([1, 2, 0, 4, 1]), np.array([1, 2, 3, 7, 50]), 0.1)
+    answers = np.zeros((5, 20), np.int32)
+    ranks = Ranks(np.array([1, 2, 0, 4, 1]), np.array([1, 2, 3, 7, 50]), answers, 0.1)
     groups = ranks.metrics_by_length()
     assert list(groups) == ["1", "2-3", "7+"]
     assert [group["examples"] for group in groups.values()] == [1, 2, 2]
