@@ -1,8 +1,8 @@
 """Auxiliary losses on the session vector: guides beside the next click, for any model with such a vector.
 
 Linear heads read from it how long the session becomes, whether its next click comes within a day, and the
-category of the next item (multi-task learning, Caruana, 1997). They are trained with the model and thrown away:
-the model that is served does not know of them.
+category of the next item (multi-task learning, Caruana, 1997). They are trained with the model and thrown
+away: the model that is served does not know of them.
 """
 
 from dataclasses import dataclass
@@ -86,25 +86,20 @@ def _loss(name: str, answered: Tensor, labels: Tensor) -> Tensor:
 
 
 def make_auxiliary(
-    model: SessionModel, data: Dataset, sequences: Sequences, options: AuxiliaryOptions, max_clicks: int
+    model: SessionModel, data: Dataset, sequences: Sequences, options: AuxiliaryOptions
 ) -> Auxiliary | None:
     """The heads that the options ask for; None where they ask for none.
 
-    Raises:
-        InputError: the model has no session vector, or DATA lacks what a head learns from.
+    ``InputError`` where DATA lacks what a head learns from.
     """
     if not any((options.auxiliary_length, options.auxiliary_return, options.auxiliary_category)):
         return None
-    if not model.scores_by_product:
-        raise InputError(
-            f"{model.name} has no session vector for auxiliary losses: leave out --set auxiliary_*"
-        )
-    labels = _labels(data, sequences, options, max_clicks)
+    labels = _labels(data, sequences, options)
     return Auxiliary(model.item_vectors().size(1), options, labels)
 
 
-def _labels(data: Dataset, sequences: Sequences, options: AuxiliaryOptions, max_clicks: int) -> Labels:
-    examples = PrefixExamples(sequences, max_clicks)
+def _labels(data: Dataset, sequences: Sequences, options: AuxiliaryOptions) -> Labels:
+    targets = PrefixExamples(sequences, max_clicks=1).targets
     lengths = np.diff(sequences.offsets)
     log_lengths = np.log(np.repeat(lengths, np.maximum(lengths - 1, 0))).astype(np.float32)
     returns = categories = None
@@ -112,11 +107,11 @@ def _labels(data: Dataset, sequences: Sequences, options: AuxiliaryOptions, max_
     if options.auxiliary_return:
         if sequences.times is None:
             raise ValueError("these sequences were read without times")
-        within = np.diff(sequences.times, prepend=sequences.times[:1])[examples.targets] <= DAY
+        within = np.diff(sequences.times, prepend=sequences.times[:1])[targets] <= DAY
         returns = torch.from_numpy(within.astype(np.float32))
     if options.auxiliary_category:
         of_item, count = item_categories(data)
-        categories = torch.from_numpy(of_item[sequences.items[examples.targets]])
+        categories = torch.from_numpy(of_item[sequences.items[targets]])
     return Labels(torch.from_numpy(log_lengths), returns, categories, count)
 
 
