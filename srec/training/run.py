@@ -17,7 +17,7 @@ from torch import Tensor
 
 import srec
 from srec.data.dataset import Dataset, read_context_values
-from srec.errors import DataError
+from srec.errors import DataError, InputError
 from srec.graph.neighbours import GlobalGraph
 from srec.io import new_folder, read_json, write_json
 from srec.manifest import RUN
@@ -140,6 +140,8 @@ class Run:
 
     def data(self, folder: Path | None = None) -> Dataset:
         """The DATA that it was trained on; ``DataError`` where it has changed since."""
+        if "new_games" in self.record:
+            raise InputError(f"{self.folder} has new games beside its data: name the run that it was made from")
         data = Dataset(folder or Path(self.record["data"]["path"]))
         if data.digest != self.record["data"]["digest"]:
             raise DataError(
