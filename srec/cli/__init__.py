@@ -9,6 +9,7 @@ from srec.cli import (
     answer,
     bench,
     bench_service,
+    combine,
     contract,
     deploy,
     doctor,
@@ -17,6 +18,7 @@ from srec.cli import (
     measure,
     prepare,
     ship,
+    table,
 )
 from srec.cli.console import fail
 from srec.errors import SrecError
@@ -31,7 +33,21 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for station in (prepare, learn, measure, ship, answer, deploy, load, bench, bench_service, doctor, contract):
+for station in (
+    prepare,
+    learn,
+    combine,
+    measure,
+    table,
+    ship,
+    answer,
+    deploy,
+    load,
+    bench,
+    bench_service,
+    doctor,
+    contract,
+):
     station.register(app)
 
 # Packages of the optional groups, and the group that brings them.

@@ -22,9 +22,12 @@ from srec.graph.neighbours import GlobalGraph
 from srec.io import new_folder, read_json, write_json
 from srec.manifest import RUN
 from srec.models import ItemFeatures, SessionModel, model_class
+from srec.models.blend import Blend, BlendSettings
 from srec.training.settings import RunSettings
 
 GOLDEN_CANDIDATES = 64
+FIRST, SECOND = "first", "second"  # folders of the two runs inside a blend's
+BLEND = "blend.json"  # a blend's weights, and what tells its run from others
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,13 @@ class Run:
     @property
     def refitted(self) -> bool:
         """Whether the served weights were trained on validation, too."""
-        return (self.folder / "selection.safetensors").is_file()
+        return (self.folder / "graph_selection.safetensors").is_file()
 
     def model(self, selection: bool = False) -> SessionModel:
         """The served model, or the one that validation saw; in evaluation mode."""
+        if (self.folder / BLEND).is_file():
+            settings = BlendSettings(**read_json(self.folder / BLEND))
+            return blend_of(Run(self.folder / FIRST), Run(self.folder / SECOND), settings, selection)
         features = self.features()
         model = model_class(self.settings.model)(self.settings.model_settings(), features)
         name = "selection" if selection and self.refitted else "model"
@@ -141,6 +147,10 @@ class Run:
     def data(self, folder: Path | None = None) -> Dataset:
         """The DATA that it was trained on; ``DataError`` where it has changed since."""
         if "new_games" in self.record:
+            raise InputError(
+                f"{self.folder} has new games beside its data: name the run that it was made from"
+            )
+        if "new_games" in self.record:
             raise InputError(f"{self.folder} has new games beside its data: name the run that it was made from")
         data = Dataset(folder or Path(self.record["data"]["path"]))
         if data.digest != self.record["data"]["digest"]:
@@ -150,6 +160,12 @@ class Run:
                 "name the right folder with --data, or train again"
             )
         return data
+
+
+def blend_of(first: Run, second: Run, settings: BlendSettings, selection: bool) -> Blend:
+    """Two runs' served models as one, or those that validation saw; in evaluation mode."""
+    clicks = torch.tensor(first.items()["train_clicks"].to_pylist(), dtype=torch.float32)
+    return Blend(settings, first.model(selection), second.model(selection), clicks).eval()
 
 
 def _sample_sessions(data: Dataset) -> list[list[int]]:
