@@ -102,6 +102,7 @@ def export_run(
             "weights_beside_tables": _beside_tables(model),
             "proof": proof,
             **about_short,
+            **({"new_games": run.record["new_games"]} if "new_games" in run.record else {}),
         }
         write_json(folder / ARTIFACT.name, manifest)
     return manifest
@@ -150,6 +151,8 @@ def _check_short(run: Run, short: ShortSessionRun) -> None:
             f"--short-run {short.run.folder} was trained on other data than {run.folder} "
             f"({digests[1][:12]}, not {digests[0][:12]}): train both on the same DATA"
         )
+    if "new_games" in run.record:
+        raise InputError(f"{run.folder} has new games, which {short.run.folder} does not know: leave one out")
     if short.run.model().hops and short.run.graph().digest != run.graph().digest:
         raise InputError(
             f"--short-run {short.run.folder} has another global graph than {run.folder}: "

@@ -40,7 +40,7 @@ class Context:
 
 def build_context(games: Sequence[Game | None]) -> Context:
     """Number the values of every field, in order of field and value; ``games`` are the items from 1."""
-    rows = [list(_values(game)) if game else [] for game in games]
+    rows = [list(context_values(game)) if game else [] for game in games]
     uses = Counter(value for row in rows for _, value in row)
     common = [value for value, count in uses.items() if count >= LEAST_GAMES and value[1] != OTHER]
     ordered = sorted([*common, *((field, OTHER) for field in FIELDS)], key=_place)
@@ -64,7 +64,7 @@ def _place(value: tuple[str, str]) -> tuple[int, bool, str]:
     return FIELDS.index(field), text != OTHER, text
 
 
-def _values(game: Game) -> Iterator[tuple[int, tuple[str, str]]]:
+def context_values(game: Game) -> Iterator[tuple[int, tuple[str, str]]]:
     """The columns of a game that are known, each with its field and value."""
     fields = {
         "developer": game.developer,

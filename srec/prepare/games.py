@@ -1,5 +1,6 @@
 """Metadata of games, in the spellings of SteamSpy, of the store's API, and of plain tables."""
 
+import contextlib
 import json
 import math
 import re
@@ -20,6 +21,7 @@ NAMES = {
     "genres": ("genres", "genre"),
     "tags": ("tags",),
 }
+_DATES = {"%Y-%m-%d": 10, "%Y%m%d": 8, "%d %b, %Y": None, "%b %d, %Y": None}  # and where a time of day begins
 _YEAR = re.compile(r"(?<!\d)(19[7-9]\d|20\d\d)(?!\d)")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 
@@ -38,6 +40,8 @@ class Game:
     free: bool | None
     genres: tuple[str, ...]
     tags: Mapping[str, float]
+    released: date | None = None
+    """The first of January where only the year is known; None before the release."""
 
 
 def parse_game(record: Mapping[str, Any]) -> Game:
@@ -48,16 +52,18 @@ def parse_game(record: Mapping[str, Any]) -> Game:
         price = 0.0
     if free is None and price is not None:
         free = price == 0
+    release = _field(record, "release")
     return Game(
         appid=appid,
         name=_text(_field(record, "name")),
         developer=_text(_field(record, "developer")),
         publisher=_text(_field(record, "publisher")),
-        year=_year(_field(record, "release")),
+        year=_year(release),
         price=price,
         free=free,
         genres=tuple(_names(_field(record, "genres"))),
         tags=_tags(_field(record, "tags")),
+        released=_released(release),
     )
 
 
@@ -128,6 +134,21 @@ def _year(value: object) -> int | None:
         return datetime.fromtimestamp(float(text), UTC).year
     found = _YEAR.search(text) or _YEAR.match(text[:4])
     return int(found[1]) if found else None
+
+
+def _released(value: object) -> date | None:
+    """The day of a release; ``coming_soon`` of the store's API means that there was none yet."""
+    if isinstance(value, Mapping):
+        return None if value.get("coming_soon") else _released(value.get("date"))
+    if isinstance(value, date):
+        return value.date() if isinstance(value, datetime) else value
+    text, year = str(value or "").strip(), _year(value)
+    for form, end in _DATES.items():
+        with contextlib.suppress(ValueError):
+            day = datetime.strptime(text[:end], form).replace(tzinfo=UTC).date()
+            if day.year == year:  # some unix seconds begin like a date
+                return day
+    return None if year is None else date(year, 1, 1)
 
 
 def _names(value: object) -> list[str]:

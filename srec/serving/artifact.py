@@ -3,6 +3,8 @@
 import functools
 from pathlib import Path
 
+import torch
+
 from srec.errors import DataError
 from srec.export import backend
 from srec.graph.neighbours import GlobalGraph
@@ -10,6 +12,7 @@ from srec.io import read_json
 from srec.manifest import ARTIFACT
 from srec.serving.catalogue import Catalogue
 from srec.serving.golden import replay
+from srec.serving.new_games import NewGames
 from srec.serving.predictor import ModelInfo, Predictor, ShortSessions
 from srec.serving.ranker import Ranker, Scorer
 from srec.stores import open_store
@@ -65,7 +68,7 @@ class Artifact:
         """The whole path from request to answer."""
         info = ModelInfo.of(self.manifest["model"], version or self.version, self.graph)
         ranker = self.ranker(redis_url, store_settings)
-        return Predictor(ranker, self.catalogue, info, self._short(ranker))
+        return Predictor(ranker, self.catalogue, info, self._short(ranker), self._new_games())
 
     def self_test(self) -> int:
         """Replay the golden sessions on the artifact's own graph; ``DataError`` on any difference."""
@@ -73,6 +76,14 @@ class Artifact:
         replayed = replay(self.folder / GOLDEN, ranker)
         short = self._short(ranker)
         return replayed + (replay(self.folder / SHORT / GOLDEN, short.ranker) if short else 0)
+
+    def _new_games(self) -> NewGames | None:
+        """How games without a training click are answered with; None where there are none."""
+        found = self.manifest.get("new_games")
+        if found is None:
+            return None
+        new = torch.tensor(self.catalogue.clicks) == 0
+        return NewGames(new, float(found["bonus"]), float(found["share"]))
 
     def _short(self, ranker: Ranker) -> ShortSessions | None:
         """The model for short sessions, on the store and the stopwatch of the main one; None without one."""

@@ -12,6 +12,7 @@ from srec.serving.catalogue import Catalogue
 from srec.serving.contract import Filters, Request
 from srec.serving.explain import because
 from srec.serving.forms import BECAUSE
+from srec.serving.new_games import NewGames
 from srec.serving.ranker import Ranker
 from srec.topk import Selection, TopK, select
 
@@ -64,9 +65,15 @@ class Predictor:
     """Answers a batch of requests; every request is answered as if it came alone."""
 
     def __init__(
-        self, ranker: Ranker, catalogue: Catalogue, info: ModelInfo, short: ShortSessions | None = None
+        self,
+        ranker: Ranker,
+        catalogue: Catalogue,
+        info: ModelInfo,
+        short: ShortSessions | None = None,
+        new_games: NewGames | None = None,
     ) -> None:
         """Put the ranking paths, the games' names and the model's name together."""
+        self.new_games = new_games
         self.ranker = ranker
         self.catalogue = catalogue
         self.info = info
@@ -133,8 +140,7 @@ class Predictor:
         if not asked:
             return {}
         sessions = {i: one.known[-ranker.max_clicks :] for i, one in asked.items()}
-        ranked = ranker.rank(list(sessions.values()), [one.selection for one in asked.values()])
-        rankings = dict(zip(asked, ranked, strict=True))
+        rankings = dict(zip(asked, self._ranked(ranker, asked, list(sessions.values())), strict=True))
         explained = [i for i, one in asked.items() if one.request.explain and len(rankings[i].items)]
         reasons: dict[int, list[list[int]]] = {}
         if explained:
@@ -146,6 +152,16 @@ class Predictor:
             i: _Found(source, rankings[i], len(one.known) > ranker.max_clicks, reasons.get(i, ()))
             for i, one in asked.items()
         }
+
+    def _ranked(
+        self, ranker: Ranker, asked: Mapping[int, _Asked], sessions: Sequence[Sequence[int]]
+    ) -> list[TopK]:
+        selections = [one.selection for one in asked.values()]
+        if self.new_games is None:
+            return ranker.rank(sessions, selections)
+        return self.new_games.rank(
+            lambda places, chosen: ranker.rank([sessions[place] for place in places], chosen), selections
+        )
 
     def _popular(self, one: _Asked) -> _Found:
         ranking = select(self._popularity.unsqueeze(0).clone(), [one.selection])[0]

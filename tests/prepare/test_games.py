@@ -26,6 +26,7 @@ PORTAL = Game(
     free=False,
     genres=("Action", "Adventure"),
     tags={"Puzzle": 300.0, "Co-op": 100.0, "Sci-fi": 100.0},
+    released=date(2011, 4, 18),
 )
 PLAIN = {
     "appid": 620, "name": "Portal 2", "developer": "Valve", "publisher": "Valve",
@@ -89,20 +90,26 @@ def test_prices(given: dict[str, Any], price: float | None, free: bool | None) -
 
 
 @pytest.mark.parametrize(
-    ("given", "year"),
+    ("given", "year", "released"),
     [
-        ("Nov 1, 2000", 2000),
-        ("1 Nov, 2000", 2000),
-        ("2000-11-01", 2000),
-        ({"coming_soon": True, "date": ""}, None),
-        ("Soon", None),
-        (2000, 2000),
-        (973_036_800, 2000),
-        ("20001101", 2000),
+        ("Nov 1, 2000", 2000, date(2000, 11, 1)),
+        ("1 Nov, 2000", 2000, date(2000, 11, 1)),
+        ("2000-11-01", 2000, date(2000, 11, 1)),
+        ("2000-11-01T10:00:00Z", 2000, date(2000, 11, 1)),
+        ({"coming_soon": True, "date": ""}, None, None),
+        ({"coming_soon": True, "date": "2000-11-01"}, 2000, None),
+        ({"coming_soon": False, "date": "Nov 2000"}, 2000, date(2000, 1, 1)),
+        ("Soon", None, None),
+        (2000, 2000, date(2000, 1, 1)),
+        (973_036_800, 2000, date(2000, 1, 1)),
+        (1_512_112_800, 2017, date(2017, 1, 1)),
+        ("20001101", 2000, date(2000, 11, 1)),
+        (20_001_101, 2000, date(2000, 11, 1)),
     ],
 )
-def test_release_years(given: object, year: int | None) -> None:
-    assert parse_game({"appid": 1, "release_date": given}).year == year
+def test_release_dates(given: object, year: int | None, released: date | None) -> None:
+    game = parse_game({"appid": 1, "release_date": given})
+    assert (game.year, game.released) == (year, released)
 
 
 @pytest.mark.parametrize(
