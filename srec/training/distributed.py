@@ -22,10 +22,11 @@ from srec.errors import InputError
 class Group:
     """The processes of this training; every method does nothing much for a process alone."""
 
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
-        """``rank`` of this process among ``size``."""
+    def __init__(self, rank: int = 0, size: int = 1, beside: int = 1) -> None:
+        """``rank`` of this process among ``size``, of which ``beside`` share this machine."""
         self.rank = rank
         self.size = size
+        self.beside = beside
 
     @property
     def first(self) -> bool:
@@ -62,9 +63,9 @@ class Group:
         text = bytearray(json.dumps(value if self.first else None).encode())
         length = torch.tensor(len(text))
         dist.broadcast(length, 0)
-        content = torch.frombuffer(text, dtype=torch.uint8) if self.first else torch.empty(0)
-        if not self.first:
-            content = torch.empty(int(length), dtype=torch.uint8)
+        content = torch.zeros(int(length), dtype=torch.uint8)
+        if self.first:
+            content = torch.frombuffer(text, dtype=torch.uint8)
         dist.broadcast(content, 0)
         return json.loads(content.numpy().tobytes())
 
@@ -72,6 +73,11 @@ class Group:
         """Until all processes are here."""
         if self.size > 1:
             dist.barrier()
+
+    def leave(self) -> None:
+        """End the group."""
+        if self.size > 1:
+            dist.destroy_process_group()
 
 
 def join_group() -> Group:
@@ -89,4 +95,5 @@ def join_group() -> Group:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    return Group(dist.get_rank(), dist.get_world_size())
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return Group(dist.get_rank(), dist.get_world_size(), beside)

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from srec.data.dataset import Sequences
 from srec.training.settings import TrainSettings
 
-PAIRS = 8192  # pairs of a step of skip-gram
+PAIRS = 8192  # pairs of a step of skip-gram, fewer where that makes less than STEPS of them
+STEPS = 150
 NEGATIVES = 5  # of each pair, as in word2vec
 SHARED = 256  # items drawn for a step, which stand for the negatives of its pairs
-RATE = 0.01  # at the first step; it falls to 0 in a straight line
+RATE = 0.05  # at the first step; it falls to 0 in a straight line
 
 
 def item_vectors(
@@ -141,7 +142,7 @@ def skip_gram(walks: NDArray[np.int64], n_items: int, width: int, window: int, s
     chance = (chance / chance.sum()).cumsum(0)
     optimizer = torch.optim.SparseAdam([of_item.weight, of_context.weight], lr=RATE)
     pairs_a_walk = sum(2 * max(walks.shape[1] - distance, 0) for distance in range(1, window + 1))
-    chunks = np.array_split(walks, max(1, len(walks) * pairs_a_walk // PAIRS))
+    chunks = np.array_split(walks, min(max(len(walks) * pairs_a_walk // PAIRS, STEPS), len(walks)))
     for step, chunk in enumerate(chunks):
         items, contexts = _pairs(chunk, window)
         points = torch.rand(SHARED, generator=random, dtype=torch.float64)
