@@ -17,6 +17,7 @@ from srec.cli import (
     load,
     measure,
     prepare,
+    retrain,
     ship,
     table,
 )
@@ -42,6 +43,7 @@ for station in (
     ship,
     answer,
     deploy,
+    retrain,
     load,
     bench,
     bench_service,

@@ -45,26 +45,27 @@ def train(
 
     keep_freed_memory()
     torch.set_num_threads(threads)
-    settings = resolve(model, preset, dict(_pair(text) for text in change or []))
+    settings = resolve(model, preset, dict(pair(text) for text in change or []))
     dataset = Dataset(data)
     dataset.verify()
-    with _TrainingProgress() as report:
+    with TrainingProgress() as report:
         before = Run(earlier) if earlier else None
         run_training(dataset, settings, out, resume=resume, report=report, earlier=before)
     note(f"wrote {out}")
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str, option: str = "--set") -> tuple[str, str]:
+    """The name and value of an option; ``InputError`` where it is not written so."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise InputError(f"--set {text}: write it as name=value, for example --set dim=100")
+        raise InputError(f"{option} {text}: write it as name=value, for example --set dim=100")
     return name.strip(), value.strip()
 
 
-class _TrainingProgress:
+class TrainingProgress:
     """Shows steps as a bar with an estimate, and a line for every finished epoch."""
 
-    def __enter__(self) -> "_TrainingProgress":
+    def __enter__(self) -> "TrainingProgress":
         self._drawn = bar("training")
         self._bar, self._task = self._drawn.__enter__()
         return self
