@@ -1,5 +1,6 @@
 """train."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +31,9 @@ def train(
     earlier: Annotated[
         Path | None, typer.Option("--from", help="A run to start from; games are matched by appid.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = os.cpu_count() or 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of a process; unset: all cores.")
+    ] = None,
 ) -> None:
     """Train a model on DATA; validation picks the epoch, test is never looked at."""
     # Threads that wait for each other asleep, not spinning: on a shared machine up to 1.5 times faster.
@@ -38,20 +41,25 @@ def train(
     import torch
 
     from srec.data.dataset import Dataset
+    from srec.training.distributed import join_group
     from srec.training.memory import keep_freed_memory
     from srec.training.run import Run
     from srec.training.settings import resolve
+    from srec.training.train import Silence
     from srec.training.train import train as run_training
 
     keep_freed_memory()
-    torch.set_num_threads(threads)
+    group = join_group()
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // group.beside))
     settings = resolve(model, preset, dict(pair(text) for text in change or []))
     dataset = Dataset(data)
     dataset.verify()
-    with TrainingProgress() as report:
-        before = Run(earlier) if earlier else None
-        run_training(dataset, settings, out, resume=resume, report=report, earlier=before)
-    note(f"wrote {out}")
+    before = Run(earlier) if earlier else None
+    with TrainingProgress() if group.first else contextlib.nullcontext(Silence()) as report:
+        run_training(dataset, settings, out, resume=resume, report=report, earlier=before, group=group)
+    group.leave()
+    if group.first:
+        note(f"wrote {out}")
 
 
 def pair(text: str, option: str = "--set") -> tuple[str, str]:

@@ -17,7 +17,7 @@ from srec.stores.array import ArrayStore
 from srec.training import checkpoint
 from srec.training.auxiliary import make_auxiliary
 from srec.training.checkpoint import Progress
-from srec.training.distributed import Group, join_group
+from srec.training.distributed import Group
 from srec.training.features import item_features
 from srec.training.loop import Trainer
 from srec.training.run import Outcome, Run, write_run
@@ -40,6 +40,19 @@ class Report(Protocol):
         """A phase of the work begins."""
 
 
+class Silence:
+    """A report that nobody hears: of all processes but the first."""
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """Say nothing."""
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Say nothing."""
+
+    def phase(self, name: str) -> None:
+        """Say nothing."""
+
+
 def train(
     data: Dataset,
     settings: RunSettings,
@@ -48,6 +61,7 @@ def train(
     resume: bool,
     report: Report,
     earlier: Run | None = None,
+    group: Group | None = None,
 ) -> None:
     """Train one model and write RUN; what was at ``out`` stays until the new run is complete.
 
@@ -58,6 +72,7 @@ def train(
         resume: go on where an interrupted training stood.
         report: who is told how it goes.
         earlier: a run to start from instead of random weights; games are matched by appid.
+        group: the processes that train together; None: this one alone.
     """
     RUN.check_target(out)
     warm = None if earlier is None else WarmStart(earlier, data)
@@ -72,7 +87,7 @@ def train(
     if warm is not None:
         warm.check(settings)
         features = warm.features(features)
-    group = join_group()
+    group = group or Group()
     folder = out.with_name(f".{out.name}.training")
     work = _Training(data, settings, features, folder, report=report, group=group, warm=warm)
     outcome = work.outcome(resume)
