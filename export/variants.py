@@ -31,6 +31,8 @@ def _distilled(run: Run, data: Path | None) -> SessionModel:
     model = run.model().eval()
     if not model.trained_by_gradient:
         raise InputError(f"{run.settings.model} has no session vectors to imitate")
+    if model.needs_times:
+        raise InputError(f"{run.folder} needs the times between clicks: train with --set time_gaps=optional")
     return distil(
         model, run.graph(), run.data(data).sequences(run.refitted), run.settings.training.max_clicks
     )
