@@ -13,6 +13,7 @@ attention weights the plain sums. With all of width D that makes 9 D^2 + 9 D par
 """
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +40,9 @@ class GceGnnSettings(ScoringSettings):
     """Inside the global aggregator, on [h ; h_N] (equation 7)."""
     dropout_local: float = Field(0.0, ge=0, lt=1)
     """On the local part."""
+    attention_start: Literal["random", "one"] = "random"
+    """Where beta of equation 15 starts: drawn as all weights are, or about 1 a click. A draw gives all
+    clicks one sign by chance; from a negative one wide models never come back, and end far worse."""
     tags: bool = False
     tags_trainable: bool = False
     context: bool = False
@@ -213,6 +217,9 @@ class GceGnn(SessionModel):
                 if not name.startswith("tags."):
                     weights.uniform_(-bound, bound)
             self.items.weight[0] = 0
+            if self.settings.attention_start == "one":
+                q2 = self.attention.q2  # the sigmoids before it start near 1/2: beta is half its sum
+                q2 += 2 / self.settings.dim - q2.mean()
 
 
 class TagEmbedding(nn.Module):

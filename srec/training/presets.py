@@ -9,10 +9,10 @@ TINY: Final = {"dim": 48, "learning_rate": 4e-3, "decay_every": 4, "epochs": 8}
 
 PER_MODEL: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "gce-gnn": {
-        "srec": {"dim": 352, "tags": True, "context": True},
+        "srec": {"dim": 352, "attention_start": "one", "tags": True, "context": True},
         "paper": {"dim": 100},
-        "best": {"dim": 100, "scoring": "cosine"},
-        "tiny": {**TINY, "tags": True, "context": True},
+        "best": {"dim": 100, "attention_start": "one", "scoring": "cosine"},
+        "tiny": {**TINY, "attention_start": "one", "tags": True, "context": True},
     },
     "sr-gnn": {
         "srec": {"dim": 352},
@@ -34,7 +34,7 @@ PER_MODEL: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "stamp": {
         "srec": {"dim": 352},
         "paper": {"batch_size": 512, "learning_rate": 5e-3, "decay": 1.0, "l2": 0.0, "epochs": 30},
-        "best": {"scoring": "cosine", "std_items": 0.1},
+        "best": {"scoring": "cosine"},
         "tiny": TINY,
     },
     "fpmc": {
