@@ -18,7 +18,7 @@ from srec.graph.session import pad_clicks
 from srec.io import new_folder, write_json
 from srec.manifest import ARTIFACT
 from srec.models import SessionModel
-from srec.serving.artifact import CATALOGUE, GOLDEN, GRAPH, SHORT, SHORT_FACTS
+from srec.serving.artifact import CATALOGUE, GOLDEN, GRAPH, SHORT, TAGS, facts_of
 from srec.serving.golden import golden_answers
 from srec.serving.ranker import EagerScorer, Ranker
 from srec.stores.array import ArrayStore
@@ -26,7 +26,7 @@ from srec.training.run import Run
 
 GOLDEN_SESSIONS = 16
 EXAMPLES = 24  # sessions that a backend may look at; of a size that the proof does not repeat
-SHORT_BACKEND = "torchscript"  # runs any model, and a model for few clicks is cheap
+SECOND_BACKEND = "torchscript"  # runs any model, and those beside the main one are cheap
 
 
 class ScoringModule(nn.Module):
@@ -67,8 +67,22 @@ class ShortSessionRun:
     clicks: int
 
 
+@dataclass(frozen=True)
+class TagsRun:
+    """A run of the tag recommender, for sessions whose clicked games all have less than ``below`` clicks."""
+
+    run: Run
+    below: int
+
+
 def export_run(
-    run: Run, out: Path, backend_name: str, short: ShortSessionRun | None = None, variant_name: str = EXACT
+    run: Run,
+    out: Path,
+    backend_name: str,
+    short: ShortSessionRun | None = None,
+    variant_name: str = EXACT,
+    *,
+    tags: TagsRun | None = None,
 ) -> dict[str, Any]:
     """Write ARTIFACT and return its manifest; what was at ``out`` stays until the new one has proved itself.
 
@@ -77,17 +91,25 @@ def export_run(
     Raises:
         HostError: the backend cannot run here.
         DataError: the exported model does not answer as the trained one.
-        InputError: the run for short sessions does not fit.
+        InputError: a run beside the main one does not fit.
     """
     ARTIFACT.check_target(out)
     if short is not None:
         _check_short(run, short)
+    if tags is not None:
+        _check_tags(run, tags)
     graph, model = run.graph(), variant(run, variant_name)
     with new_folder(out) as folder:
         facts, proof = _write_model(run, model, folder, backend_name, run.sample_sessions())
         graph.save(folder / GRAPH)
         write_json(folder / CATALOGUE, _catalogue(run))
-        about_short = {} if short is None else {"short": _write_short(short, folder)}
+        beside = {}
+        if short is not None:
+            sessions = [session[-short.clicks :] for session in short.run.sample_sessions()]
+            beside[SHORT] = _write_second(folder / SHORT, short.run, sessions, {"clicks": short.clicks})
+        if tags is not None:
+            sessions = tags.run.sample_sessions()
+            beside[TAGS] = _write_second(folder / TAGS, tags.run, sessions, {"below": tags.below})
         manifest = {
             **ARTIFACT.seal(folder),
             **facts,
@@ -101,7 +123,7 @@ def export_run(
             "weights": sum(p.numel() for p in model.parameters()),
             "weights_beside_tables": _beside_tables(model),
             "proof": proof,
-            **about_short,
+            **beside,
             **({"new_games": run.record["new_games"]} if "new_games" in run.record else {}),
         }
         write_json(folder / ARTIFACT.name, manifest)
@@ -132,32 +154,50 @@ def _write_model(
     }, proof
 
 
-def _write_short(short: ShortSessionRun, folder: Path) -> dict[str, Any]:
-    """Write the model for short sessions into its folder; returns what the manifest says of it."""
-    (folder / SHORT).mkdir()
-    sessions = [session[-short.clicks :] for session in short.run.sample_sessions()]
-    facts, proof = _write_model(short.run, short.run.model(), folder / SHORT, SHORT_BACKEND, sessions)
-    write_json(folder / SHORT_FACTS, {"clicks": short.clicks, **facts})
-    return {"clicks": short.clicks, "model": facts["model"], "run": _about(short.run), "proof": proof}
+def _write_second(
+    folder: Path, run: Run, sessions: Sequence[list[int]], rule: dict[str, int]
+) -> dict[str, Any]:
+    """Write a model beside the main one, and the rule of its use; returns what the manifest says of it."""
+    folder.mkdir()
+    facts, proof = _write_model(run, run.model(), folder, SECOND_BACKEND, sessions)
+    write_json(folder / facts_of(folder.name), rule | facts)
+    return {**rule, "model": facts["model"], "run": _about(run), "proof": proof}
 
 
 def _check_short(run: Run, short: ShortSessionRun) -> None:
     longest = short.run.settings.training.max_clicks
     if not 1 <= short.clicks <= longest:
         raise InputError(f"--short-clicks {short.clicks}: the model for short sessions takes 1 to {longest}")
-    digests = [one.record["data"]["digest"] for one in (run, short.run)]
-    if digests[0] != digests[1]:
-        raise InputError(
-            f"--short-run {short.run.folder} was trained on other data than {run.folder} "
-            f"({digests[1][:12]}, not {digests[0][:12]}): train both on the same DATA"
-        )
-    if "new_games" in run.record:
-        raise InputError(f"{run.folder} has new games, which {short.run.folder} does not know: leave one out")
+    _check_second(run, short.run, "--short-run")
     if short.run.model().hops and short.run.graph().digest != run.graph().digest:
         raise InputError(
             f"--short-run {short.run.folder} has another global graph than {run.folder}: "
             "an artifact holds one, train both with the same refit"
         )
+
+
+def _check_tags(run: Run, tags: TagsRun) -> None:
+    if tags.below < 1:
+        raise InputError(f"--tags-below {tags.below}: it is a number of training clicks, at least 1")
+    if tags.run.settings.model != TAGS:
+        raise InputError(
+            f"--tags-run {tags.run.folder} is a run of {tags.run.settings.model}: "
+            "make one with `srec train --model tags`"
+        )
+    if run.settings.model == TAGS:
+        raise InputError(f"{run.folder} is the tag recommender itself: leave out --tags-run")
+    _check_second(run, tags.run, "--tags-run")
+
+
+def _check_second(run: Run, second: Run, option: str) -> None:
+    digests = [one.record["data"]["digest"] for one in (run, second)]
+    if digests[0] != digests[1]:
+        raise InputError(
+            f"{option} {second.folder} was trained on other data than {run.folder} "
+            f"({digests[1][:12]}, not {digests[0][:12]}): train both on the same DATA"
+        )
+    if "new_games" in run.record:
+        raise InputError(f"{run.folder} has new games, which {second.folder} does not know: leave one out")
 
 
 def _about(run: Run) -> dict[str, Any]:

@@ -44,13 +44,20 @@ def export(
     short_clicks: Annotated[
         int, typer.Option(help="With --short-run: known clicks of a short session, at most.")
     ] = 3,
+    tags_run: Annotated[
+        Path | None, typer.Option(help="A run of the tag recommender: it answers clicks on rare games.")
+    ] = None,
+    tags_below: Annotated[
+        int, typer.Option(help="With --tags-run: a rare game has less clicks in training.")
+    ] = 5,
 ) -> None:
     """Trace and freeze the trained model, and prove that it answers as before."""
-    from srec.export.pipeline import ShortSessionRun, export_run
+    from srec.export.pipeline import ShortSessionRun, TagsRun, export_run
     from srec.training.run import Run
 
     short = ShortSessionRun(Run(short_run), short_clicks) if short_run else None
-    manifest = export_run(Run(run), out, backend, short, variant)
+    tags = TagsRun(Run(tags_run), tags_below) if tags_run else None
+    manifest = export_run(Run(run), out, backend, short, variant, tags=tags)
     proof = manifest["proof"]
     note(
         f"{proof['sessions']} sessions answered alike before and after export, "

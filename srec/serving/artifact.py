@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,13 +14,13 @@ from srec.manifest import ARTIFACT
 from srec.serving.catalogue import Catalogue
 from srec.serving.golden import replay
 from srec.serving.new_games import NewGames
-from srec.serving.predictor import ModelInfo, Predictor, ShortSessions
+from srec.serving.predictor import ModelInfo, Predictor, ShortSessions, TagFallback
 from srec.serving.ranker import Ranker, Scorer
 from srec.stores import open_store
 from srec.stores.settings import StoreSettings
 
 CATALOGUE, GRAPH, GOLDEN = "catalogue.json", "graph.safetensors", "golden.json"
-SHORT, SHORT_FACTS = "short", "short/short.json"  # the model for short sessions, and how it is used
+SHORT, TAGS = "short", "tags"  # folders of models beside the main one: for short sessions, by tags
 _VERSION = 12  # characters of a digest that name a version
 
 
@@ -68,14 +69,23 @@ class Artifact:
         """The whole path from request to answer."""
         info = ModelInfo.of(self.manifest["model"], version or self.version, self.graph)
         ranker = self.ranker(redis_url, store_settings)
-        return Predictor(ranker, self.catalogue, info, self._short(ranker), self._new_games())
+        return Predictor(
+            ranker,
+            self.catalogue,
+            info,
+            self._short(ranker),
+            self._new_games(),
+            tags=self._tags(ranker),
+        )
 
     def self_test(self) -> int:
         """Replay the golden sessions on the artifact's own graph; ``DataError`` on any difference."""
         ranker = self.ranker()
         replayed = replay(self.folder / GOLDEN, ranker)
-        short = self._short(ranker)
-        return replayed + (replay(self.folder / SHORT / GOLDEN, short.ranker) if short else 0)
+        for name in (SHORT, TAGS):
+            if second := self._second(name, ranker):
+                replayed += replay(self.folder / name / GOLDEN, second[0])
+        return replayed
 
     def _new_games(self) -> NewGames | None:
         """How games without a training click are answered with; None where there are none."""
@@ -86,11 +96,28 @@ class Artifact:
         return NewGames(new, float(found["bonus"]), float(found["share"]))
 
     def _short(self, ranker: Ranker) -> ShortSessions | None:
-        """The model for short sessions, on the store and the stopwatch of the main one; None without one."""
-        if SHORT_FACTS not in self.manifest["files"]:
+        """The model for short sessions; None without one."""
+        found = self._second(SHORT, ranker)
+        return ShortSessions(found[0], found[1]["clicks"]) if found else None
+
+    def _tags(self, ranker: Ranker) -> TagFallback | None:
+        """The tag recommender, for sessions of games that hardly anybody has clicked; None without one."""
+        found = self._second(TAGS, ranker)
+        if not found:
             return None
-        facts = read_json(self.folder / SHORT_FACTS)
-        scorer = backend(facts["backend"]).load(self.folder / SHORT, facts)
-        short = Ranker(scorer, ranker.store, facts["max_clicks"])
-        short.stages = ranker.stages
-        return ShortSessions(short, facts["clicks"])
+        return TagFallback(found[0], torch.tensor(self.catalogue.clicks) < found[1]["below"])
+
+    def _second(self, name: str, ranker: Ranker) -> tuple[Ranker, dict[str, Any]] | None:
+        """A model beside the main one, on its store and stopwatch, and its facts; None without one."""
+        if f"{name}/{facts_of(name)}" not in self.manifest["files"]:
+            return None
+        facts = read_json(self.folder / name / facts_of(name))
+        scorer = backend(facts["backend"]).load(self.folder / name, facts)
+        second = Ranker(scorer, ranker.store, facts["max_clicks"])
+        second.stages = ranker.stages
+        return second, facts
+
+
+def facts_of(name: str) -> str:
+    """The file, in the folder of a model beside the main one, that says when it is used and how loaded."""
+    return f"{name}.json"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from srec.graph.neighbours import GlobalGraph
 from srec.ids import PADDING
@@ -18,6 +19,7 @@ from srec.topk import Selection, TopK, select
 
 POPULAR = "popular"  # the source of an answer to a visitor of whom nothing is known
 SHORT_SESSION = "short-session"  # the source of an answer by the artifact's model for few clicks
+BY_TAGS = "tags"  # the source of an answer by what the clicked games are, not by who clicked them
 NO_FILTERS = Filters()
 
 
@@ -41,6 +43,23 @@ class ShortSessions:
 
     ranker: Ranker
     clicks: int
+
+
+@dataclass(frozen=True)
+class TagFallback:
+    """The tag recommender over the same items, for sessions that clicks say nothing of.
+
+    Attributes:
+        ranker: of the tag recommender.
+        rare: items that were clicked too seldom in training to be known by it, bool [V].
+    """
+
+    ranker: Ranker
+    rare: Tensor
+
+    def answers(self, known: Sequence[int]) -> bool:
+        """Whether all clicked games, at least one, are rare."""
+        return bool(self.rare[torch.tensor(known) - 1].all())
 
 
 class _Asked(NamedTuple):
@@ -71,6 +90,8 @@ class Predictor:
         info: ModelInfo,
         short: ShortSessions | None = None,
         new_games: NewGames | None = None,
+        *,
+        tags: TagFallback | None = None,
     ) -> None:
         """Put the ranking paths, the games' names and the model's name together."""
         self.new_games = new_games
@@ -78,13 +99,20 @@ class Predictor:
         self.catalogue = catalogue
         self.info = info
         self.short = short
+        self.tags = tags
         self._popularity = torch.tensor(catalogue.clicks, dtype=torch.float32)
         self._frequency = self._popularity.log1p()
+        self._rankers = {info.source: ranker}
+        if short:
+            self._rankers[SHORT_SESSION] = short.ranker
+        if tags:
+            self._rankers[BY_TAGS] = tags.ranker
 
     @property
     def sources(self) -> tuple[str, ...]:
         """What answers may name as their source."""
-        return (self.info.source, POPULAR, *((SHORT_SESSION,) if self.short else ()))
+        beside = {SHORT_SESSION: self.short, BY_TAGS: self.tags}
+        return (self.info.source, POPULAR, *(source for source, model in beside.items() if model))
 
     def check(self, request: Request) -> None:
         """Refuse what only this model can refuse: an unknown tag, a filter without metadata.
@@ -126,14 +154,21 @@ class Predictor:
         return _Asked(request, known, unknown, selection)
 
     def _find(self, asked: Sequence[_Asked]) -> list[_Found]:
-        few = self.short.clicks if self.short else 0
-        found = self._rank(
-            self.info.source, self.ranker, {i: one for i, one in enumerate(asked) if len(one.known) > few}
-        )
-        if self.short:
-            short = {i: one for i, one in enumerate(asked) if 0 < len(one.known) <= few}
-            found |= self._rank(SHORT_SESSION, self.short.ranker, short)
+        sources = [self._source(one.known) for one in asked]
+        found: dict[int, _Found] = {}
+        for source, ranker in self._rankers.items():
+            found |= self._rank(source, ranker, {i: asked[i] for i, by in enumerate(sources) if by == source})
         return [found[i] if i in found else self._popular(one) for i, one in enumerate(asked)]
+
+    def _source(self, known: Sequence[int]) -> str:
+        """Which part answers: the first that can say something of these clicks."""
+        if not known:
+            return POPULAR
+        if self.tags and self.tags.answers(known):
+            return BY_TAGS
+        if self.short and len(known) <= self.short.clicks:
+            return SHORT_SESSION
+        return self.info.source
 
     def _rank(self, source: str, ranker: Ranker, asked: Mapping[int, _Asked]) -> dict[int, _Found]:
         """Answer some of a batch's requests, named by their places, all with at least one known click."""

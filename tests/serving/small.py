@@ -11,7 +11,7 @@ from srec.graph.neighbours import GlobalGraph
 from srec.ids import Vocabulary
 from srec.serving.catalogue import Catalogue, Metadata
 from srec.serving.contract import Request
-from srec.serving.predictor import ModelInfo, Predictor, ShortSessions
+from srec.serving.predictor import ModelInfo, Predictor, ShortSessions, TagFallback
 from srec.serving.ranker import DenseScorer, Ranker, Scorer
 from srec.stores.array import ArrayStore
 
@@ -41,13 +41,17 @@ def make_ranker(scorer: Scorer) -> Ranker:
 
 
 def make_predictor(
-    scorer: Scorer | None = None, *, metadata: bool = True, short: ShortSessions | None = None
+    scorer: Scorer | None = None,
+    *,
+    metadata: bool = True,
+    short: ShortSessions | None = None,
+    tags: TagFallback | None = None,
 ) -> Predictor:
     names = [None if appid == 40 else f"game {appid}" for appid in APPIDS]
     known = Metadata.of(PRICES, FREE, TAGS, TAG_NAMES) if metadata else None
     catalogue = Catalogue(Vocabulary(APPIDS), names, CLICKS, known)
     ranker = make_ranker(scorer or LastClickScorer())
-    return Predictor(ranker, catalogue, ModelInfo("last-click", "1.0", "abc"), short)
+    return Predictor(ranker, catalogue, ModelInfo("last-click", "1.0", "abc"), short, tags=tags)
 
 
 def ask(predictor: Predictor, *appids: int, **fields: Any) -> dict[str, Any]:

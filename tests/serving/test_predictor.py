@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from srec.errors import RequestError
 from srec.graph.inputs import ModelInputs
 from srec.serving.contract import Answer, Filters, Request
-from srec.serving.predictor import Predictor, ShortSessions
+from srec.serving.predictor import Predictor, ShortSessions, TagFallback
 from tests.serving.small import (
     APPIDS,
     CLICKS,
@@ -232,3 +233,29 @@ def test_both_models_answer_in_one_batch(routed: Predictor) -> None:
 def test_sources(routed: Predictor, predictor: Predictor) -> None:
     assert routed.sources == ("last-click", "popular", "short-session")
     assert predictor.sources == ("last-click", "popular")
+
+
+@pytest.fixture(scope="module")
+def with_tags() -> Predictor:
+    """Three models; games of less than two training clicks (40 and 50) are rare."""
+    far = make_ranker(FarFromLastClick())
+    return make_predictor(
+        short=ShortSessions(make_ranker(LastClickScorer()), 1),
+        tags=TagFallback(far, torch.tensor(CLICKS) < 2),
+    )
+
+
+def test_clicks_on_rare_games_alone_are_answered_by_tags(with_tags: Predictor, predictor: Predictor) -> None:
+    for appids in ([40], [50, 40, 7], [40, 50, 50, 40]):
+        answer = ask(with_tags, *appids)
+        assert (answer["source"], answered(answer)[0]) == ("tags", 10)
+    assert ask(with_tags, 40, 20) == ask(predictor, 40, 20)  # one that is known well is enough
+    assert ask(with_tags, 20)["source"] == "short-session"
+    assert [ask(with_tags, *appids)["source"] for appids in ([], [7])] == ["popular", "popular"]
+
+
+def test_three_models_answer_in_one_batch(with_tags: Predictor) -> None:
+    requests = [Request(appids=appids) for appids in ([40], [20, 30], [20], [], [50])]
+    together = with_tags.answer(requests, [""] * 5)
+    assert together == [with_tags.answer([request], [""])[0] for request in requests]
+    assert with_tags.sources == ("last-click", "popular", "short-session", "tags")

@@ -1,4 +1,4 @@
-"""An artifact with a second model for short sessions: made, proved, archived, replayed, used."""
+"""An artifact with models beside the main one: made, proved, archived, replayed, used."""
 
 import json
 import shutil
@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from srec.data.dataset import Dataset
 from srec.errors import DataError, InputError
-from srec.export.archive import read_archive
-from srec.export.pipeline import ShortSessionRun, export_run
+from srec.export.archive import build_archive, read_archive
+from srec.export.pipeline import ShortSessionRun, TagsRun, export_run
 from srec.graph.neighbours import GlobalGraph
 from srec.io import digest_of, sha256
 from srec.serving.artifact import Artifact
+from srec.serving.contract import Request
 from srec.training.run import Run
 from tests.conftest import Line, srec, srec_ok
+from tests.training.small import quick, trained
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,44 @@ def test_a_second_model_that_reads_neighbours_needs_the_same_graph(line: Line, t
         export_run(
             Run(line.run), tmp_path / "no", "torchscript", ShortSessionRun(WithAnotherGraph(line.run), 1)
         )
+
+
+@pytest.fixture(scope="module")
+def tags(line: Line, markov: Path) -> Run:
+    return trained(Dataset(line.data), markov.parent / "tags", quick("tags"))
+
+
+def answer_of(artifact: Path, *appids: int) -> tuple[str, list[int]]:
+    """``ask`` without a process of its own."""
+    answer = Artifact(artifact).predictor().answer([Request(appids=list(appids), k=5)], [""])[0]
+    return answer["source"], [item["appid"] for item in answer["items"]]
+
+
+def test_rare_games_alone_are_answered_by_tags(line: Line, markov: Path, tags: Run, tmp_path: Path) -> None:
+    """In the demo every game has many clicks: the limit is set among them."""
+    table = tags.items().to_pydict()
+    clicks = dict(zip(table["appid"], table["train_clicks"], strict=True))
+    rare, common = min(clicks, key=lambda appid: clicks[appid]), max(clicks, key=lambda appid: clicks[appid])
+    out, below = tmp_path / "artifact", clicks[rare] + 1
+    short = ("--short-run", markov, "--short-clicks", 1)
+    beside = ("--tags-run", tags.folder, "--tags-below", below)
+    srec_ok("export", "--run", line.run, *short, *beside, "--out", out)
+    export_run(tags, tmp_path / "alone", "fast")
+    assert answer_of(out, rare) == ("tags", answer_of(tmp_path / "alone", rare)[1])
+    assert answer_of(out, rare, rare)[0] == "tags"
+    assert answer_of(out, common)[0] == "short-session"
+    assert answer_of(out, rare, common)[0] == "gce-gnn"
+    build_archive(out, tmp_path)
+    with read_archive(tmp_path / "srec.mar") as unpacked:
+        assert Artifact(unpacked).self_test() == 48
+        assert Artifact(unpacked).manifest["tags"]["below"] == below
+
+
+def test_a_tags_run_must_be_one(line: Line, markov: Path, tags: Run, tmp_path: Path) -> None:
+    for main, beside, below, message in (
+        (Run(line.run), Run(markov), 5, "is a run of markov: make one with `srec train --model tags`"),
+        (tags, tags, 5, "is the tag recommender itself: leave out --tags-run"),
+        (Run(line.run), tags, 0, "--tags-below 0: it is a number of training clicks"),
+    ):
+        with pytest.raises(InputError, match=message):
+            export_run(main, tmp_path / "no", "torchscript", tags=TagsRun(beside, below))
