@@ -25,14 +25,13 @@ from srec.models.scoring import ScoringSettings
 from srec.models.table_model import TableModel
 
 STD_WEIGHTS: Final = 0.05
+STD_ITEMS: Final = 0.002
 
 
 class StampSettings(ScoringSettings):
     """Parameters of STAMP; the defaults are the paper's."""
 
     dim: int = Field(100, ge=2, le=4096)
-    std_items: float = Field(0.002, gt=0, le=10)
-    """Standard deviation that item vectors are drawn with."""
 
 
 class Stamp(TableModel):
@@ -70,5 +69,5 @@ class Stamp(TableModel):
                     weights.zero_()
                 else:
                     weights.normal_(0, STD_WEIGHTS)
-            self.items.weight.normal_(0, self.settings.std_items)
+            self.items.weight.normal_(0, STD_ITEMS)
             self.items.weight[0] = 0
