@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from srec.cli.console import note
+from srec.cli.deploy import HERE, Management, deploy
 from srec.cli.learn import TrainingProgress, pair
 from srec.errors import InputError, nearest
 
@@ -73,6 +74,10 @@ def retrain(
     warm: Annotated[bool, typer.Option(help="Start from the current run, or at random.")] = True,
     new_games: Annotated[bool, typer.Option(help="Add games that came after the training.")] = False,
     keep: Annotated[int, typer.Option(min=1, help="Good versions to keep before the current one.")] = 3,
+    then_deploy: Annotated[
+        bool, typer.Option("--deploy", help="Deploy what is accepted to the running service.")
+    ] = False,
+    management: Management = HERE,
     back: Annotated[bool, typer.Option("--back", help="Only go back to the version before.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = os.cpu_count() or 1,
 ) -> None:
@@ -109,6 +114,8 @@ def retrain(
         note(f"current is {done.archive}")
     if done.decision == "refused":
         raise typer.Exit(REFUSED)
+    if then_deploy and done.decision == "accepted" and done.archive is not None:
+        deploy(done.archive, management)
 
 
 def _preparation(changes: list[str]) -> "ReviewSettings":
