@@ -35,9 +35,11 @@ class Results:
         kept = self._kept(job.dataset, f"{job.row.slug}-{what}")
         return kept is not None and kept["digest"] == digest
 
-    def keep_extra(self, job: Job, what: str, digest: str, content: dict[str, Any]) -> None:
+    def keep_extra(self, jobs: list[Job], what: str, digest: str, content: dict[str, Any]) -> None:
         """Keep a row's ``stability`` or ``comparison``, and write the table with it."""
-        write_json(self._path(job.dataset, f"{job.row.slug}-{what}"), {"digest": digest, **content})
+        of = [self.plan.digest(job) for job in jobs]
+        path = self._path(jobs[0].dataset, f"{jobs[0].row.slug}-{what}")
+        write_json(path, {"digest": digest, "of": of, **content})
         self.write()
 
     def know_data(self, dataset: str, counts: dict[str, int], command: str) -> None:
@@ -94,8 +96,10 @@ class Results:
         return shown
 
     def _extra(self, row: Row, dataset: str, what: str) -> dict[str, Any] | None:
+        """A row's ``stability`` or ``comparison``, unless it is of runs that the table no longer asks for."""
         kept = self._kept(dataset, f"{row.slug}-{what}")
-        figures: dict[str, Any] | None = kept["figures"] if kept else None
+        wanted = {self.plan.digest(job) for job in self.plan.jobs(row, dataset)}
+        figures: dict[str, Any] | None = kept["figures"] if kept and wanted.issuperset(kept["of"]) else None
         return figures
 
     def _kept(self, dataset: str, name: str) -> dict[str, Any] | None:

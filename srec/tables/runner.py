@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -57,31 +57,41 @@ class TableRunner:
     def run(self) -> None:
         """Do what is not done; a row that fails is told of, the others go on."""
         with self.work.locked():
-            for row in self.config.rows:
-                if self.limits.only and row.label not in self.limits.only:
-                    continue
-                for dataset in self.config.datasets_of(row):
-                    if not self.limits.datasets or dataset in self.limits.datasets:
-                        self._row(row, dataset)
+            for row, dataset in self._wanted():
+                self._row(row, dataset)
+            for row, dataset in self._wanted():
+                self._guarded(f"{row.label}, {dataset}, comparison", partial(self._comparison, row, dataset))
             self.results.write()
 
+    def _wanted(self) -> Iterator[tuple[Row, str]]:
+        """Rows and data sets within the limits, in order."""
+        for row in self.config.rows:
+            for dataset in self.config.datasets_of(row):
+                rows, datasets = self.limits.only, self.limits.datasets
+                if (not rows or row.label in rows) and (not datasets or dataset in datasets):
+                    yield row, dataset
+
+    def _jobs(self, row: Row, dataset: str) -> list[Job]:
+        return self.plan.jobs(row, dataset)[: self.limits.seeds]
+
     def _row(self, row: Row, dataset: str) -> None:
-        jobs = self.plan.jobs(row, dataset)[: self.limits.seeds]
-        complete = bool(jobs)
-        for job in jobs:
+        """All seeds of a row on a data set, and their stability."""
+        complete = True
+        for job in self._jobs(row, dataset):
             complete &= self._attempt(f"{row.label}, {dataset}, seed {job.seed}", partial(self._job, job))
-        if not complete:
-            return
-        if row.stability:
-            self._attempt(f"{row.label}, {dataset}, stability", lambda: self._stability(jobs))
-        if self.config.base is not None and row.label != self.config.base:
-            self._attempt(f"{row.label}, {dataset}, comparison", lambda: self._comparison(jobs))
+        if row.measured and row.stability and complete:
+            what = f"{row.label}, {dataset}, stability"
+            self._attempt(what, partial(self._stability, self._jobs(row, dataset)))
 
     def _attempt(self, what: str, step: Callable[[], None]) -> bool:
         """Take a step unless the time is over; False where it is not finished."""
         minutes = self.limits.minutes
         if minutes is not None and time.monotonic() - self._began >= 60 * minutes:
             return False
+        return self._guarded(what, step)
+
+    def _guarded(self, what: str, step: Callable[[], None]) -> bool:
+        """Take a step; what fails is remembered, and False."""
         try:
             step()
         except SrecError as error:
@@ -178,31 +188,26 @@ class TableRunner:
         command = plan.stability_command(self.config, runs, figures, self.limits.threads)
         self.work.command(command, name)
         content = {"figures": read_json(figures), "command": self.work.shown(command)}
-        self.results.keep_extra(jobs[0], "stability", digest, content)
+        self.results.keep_extra(jobs, "stability", digest, content)
 
-    def _comparison(self, jobs: list[Job]) -> None:
-        """The paired difference of a row from the base row, where both were measured on the same examples."""
+    def _comparison(self, row: Row, dataset: str) -> None:
+        """The paired difference of a row from the base row, where the ranks of both are at hand."""
+        if self.config.base in {None, row.label} or dataset not in self._data:
+            return
         base = self.config.row(str(self.config.base))
-        others = self.plan.jobs(base, jobs[0].dataset)[: self.limits.seeds]
-        others = others if jobs[0].dataset in self.config.datasets_of(base) else []
-        digest = self._digest_of([*jobs, *others])
-        if not others or self.results.is_kept(jobs[0], "comparison", digest):
-            return
-        if not all(
-            self.results.is_finished(job, self.plan.digest(job), self._data[job.dataset]) for job in others
-        ):
-            return
-        for job in (*jobs, *others):
-            if not self.work.ranks(job, self._key(job)).is_file():
-                self._train(job)
-                self._evaluate(job, self._key(job))
-        name = f"{jobs[0].dataset}-{jobs[0].row.slug}-comparison"
-        figures = self.work.figures(name)
+        jobs, others = self._jobs(row, dataset), self._jobs(base, dataset)
         ranks, against = ([self.work.ranks(job, self._key(job)) for job in side] for side in (jobs, others))
+        if not jobs or not others or not all(path.is_file() for path in (*ranks, *against)):
+            return
+        digest = self._digest_of([*jobs, *others])
+        if self.results.is_kept(jobs[0], "comparison", digest):
+            return
+        name = f"{dataset}-{row.slug}-comparison"
+        figures = self.work.figures(name)
         command = plan.compare_command(ranks, against, figures)
         self.work.command(command, name)
         content = {"figures": read_json(figures), "base": base.label, "command": self.work.shown(command)}
-        self.results.keep_extra(jobs[0], "comparison", digest, content)
+        self.results.keep_extra(jobs, "comparison", digest, content)
 
     def _key(self, job: Job) -> str:
         """Names a job's settings together with its DATA."""

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -13,6 +14,7 @@ from srec.io import new_folder, read_json, write_json
 from srec.models import SessionModel
 from srec.models.content import plain_weights
 from srec.training.loop import AdamState, Trainer
+from srec.training.settings import RunSettings
 
 
 @dataclass
@@ -61,7 +63,7 @@ def load(folder: Path, expected: Progress) -> Progress | None:
     found = Progress(**content)
     if found.data != expected.data:
         raise InputError(f"{folder} was begun on other data: train without --resume to start over")
-    if found.settings != expected.settings:
+    if _complete(found.settings) != _complete(expected.settings):
         raise InputError(f"{folder} was begun with other settings: train without --resume to start over")
     return found
 
@@ -85,6 +87,16 @@ def restore(folder: Path, trainer: Trainer) -> dict[str, Tensor]:
 def snapshot(model: SessionModel) -> dict[str, Tensor]:
     """A copy of the weights to serve on the CPU that later steps do not touch."""
     return {name: tensor.detach().cpu().clone() for name, tensor in plain_weights(model).items()}
+
+
+def _complete(settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Saved settings with the defaults of what a later version has added; None where they no longer exist."""
+    try:
+        known = RunSettings(**settings)
+        parameters = known.model_settings().model_dump(mode="json")
+    except ValidationError:
+        return None
+    return known.model_dump(mode="json") | {"parameters": parameters}
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_against_torchmetrics(seed: int) -> None:
     # Exponentials: the library takes an item with a score of at most 0 for not retrieved.
     given = (torch.from_numpy(np.exp(scores)).flatten(), torch.from_numpy(right).flatten())
     session = torch.arange(40).repeat_interleave(30)
-    theirs = {
+    theirs: dict[str, Any] = {
         "recall": retrieval.RetrievalRecall,
         "mrr": retrieval.RetrievalMRR,
         "ndcg": retrieval.RetrievalNormalizedDCG,

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from srec.data.dataset import Dataset
 from srec.errors import InputError
+from srec.evaluation.metrics import MAX_K
 from srec.evaluation.stability import (
     CHANGES,
-    MAX_K,
     PERSISTENCE,
     Pair,
     changed_pairs,
