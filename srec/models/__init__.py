@@ -4,6 +4,7 @@ from typing import Final
 
 from srec.errors import InputError, nearest
 from srec.models.base import ItemFeatures, ModelSettings, SessionModel
+from srec.models.blend import Blend
 from srec.models.fpmc import Fpmc
 from srec.models.gce_gnn import GceGnn
 from srec.models.gru4rec import Gru4Rec
@@ -40,6 +41,8 @@ __all__ = ["MODELS", "ItemFeatures", "ModelSettings", "SessionModel", "model_cla
 
 def model_class(name: str) -> type[SessionModel]:
     """Look a model up; ``InputError`` naming the nearest known one."""
+    if name == Blend.name:
+        raise InputError("a blend is made of two runs: train each, then `srec blend`")
     if name not in MODELS:
         raise InputError(f'there is no model "{name}"{nearest(name, MODELS)}: known are {", ".join(MODELS)}')
     return MODELS[name]

@@ -68,6 +68,11 @@ def test_an_unknown_model_names_the_nearest() -> None:
         model_class("gcegnn")
 
 
+def test_a_blend_is_no_model_to_train() -> None:
+    with pytest.raises(InputError, match="a blend is made of two runs: train each, then `srec blend`"):
+        model_class("blend")
+
+
 def test_random_sessions_have_all_lengths_and_repeats() -> None:
     """The contract stands on these sessions."""
     sessions = random_sessions(1, 30)
