@@ -21,24 +21,47 @@ def register(app: typer.Typer) -> None:
 
 
 def demo_data(
-    out: Annotated[Path, typer.Option(help="Folder to write reviews.csv and games.jsonl to.")],
-    players: Annotated[int, typer.Option(min=1, help="Players.")] = 6_000,
+    out: Annotated[Path, typer.Option(help="Folder to write the reviews and games.jsonl to.")],
+    players: Annotated[int | None, typer.Option(min=1, help="Players of the small demo. [6000]")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+    scale: Annotated[
+        str | None, typer.Option(help="A log of any size instead, with the proportions of a store: steam.")
+    ] = None,
+    reviews: Annotated[int | None, typer.Option(help="With --scale: reviews. [1000000]")] = None,
+    users: Annotated[int | None, typer.Option(help="With --scale: users. [a third of the reviews]")] = None,
+    games: Annotated[int | None, typer.Option(help="With --scale: games. [7800]")] = None,
 ) -> None:
-    """Make reviews of 266 well-known games by players with tastes."""
-    from srec.demo import write_demo
+    """Make reviews of 266 well-known games by players with tastes, or a large log of made-up games."""
+    if scale is None:
+        _refuse({"reviews": reviews, "users": users, "games": games}, "the small demo: add --scale steam, or")
+        from srec.demo import write_demo
 
-    summary = write_demo(out, players=players, seed=seed)
+        summary = write_demo(out, players=players or 6_000, seed=seed)
+        note(
+            f"wrote {out}: {summary.reviews:,} reviews ({summary.positive_reviews:,} positive) "
+            f"of {summary.games} games by {summary.players:,} players"
+        )
+        return
+    _refuse({"players": players}, "a log with --scale: give --users, or")
+    from srec.demo.scale import write_scale
+
+    wanted = reviews or 1_000_000
+    made = write_scale(
+        out, scale, reviews=wanted, users=users or wanted // 3, games=games or 7_800, seed=seed, progress=note
+    )
     note(
-        f"wrote {out}: {summary.reviews:,} reviews ({summary.positive_reviews:,} positive) "
-        f"of {summary.games} games by {summary.players:,} players"
+        f"wrote {out}: {made.reviews:,} reviews ({made.positive:,} positive) of {made.games:,} games "
+        f"by {made.users:,} users in {made.files} files"
     )
 
 
 def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write DATA to.")],
     reviews: Annotated[
-        list[str] | None, typer.Option(help="Reviews: CSV, Parquet or JSON lines, also .gz or .zst; repeat.")
+        list[str] | None,
+        typer.Option(
+            help="CSV, Parquet or JSON lines, also .gz or .zst: file, folder, pattern or URL; repeat."
+        ),
     ] = None,
     games: Annotated[str | None, typer.Option(help="Games: JSON lines, CSV or Parquet.")] = None,
     train_sessions: Annotated[
@@ -67,6 +90,9 @@ def prepare(
     window: Annotated[int | None, typer.Option(help="Distance that counts in the global graph. [3]")] = None,
     neighbours: Annotated[int | None, typer.Option(help="Neighbours kept a game. [12]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the random choices. [0]")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Where reviews are filtered: duckdb, or spark. [duckdb]")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Filter, split by time and index: reviews (or session files) in, DATA out."""
@@ -88,9 +114,9 @@ def prepare(
     if reviews and games and not (train_sessions or test_sessions):
         _refuse(of_sessions, "reviews")
         settings = _settings(ReviewSettings, common | of_reviews)
-        report = prepare_reviews(reviews, games, out, settings, note)
+        report = prepare_reviews(reviews, games, out, settings, note, engine=engine or "duckdb")
     elif train_sessions and test_sessions and not (reviews or games):
-        _refuse(of_reviews, "session files")
+        _refuse(of_reviews | {"engine": engine}, "session files")
         settings = _settings(SessionSettings, common | of_sessions)
         report = prepare_sessions(train_sessions, test_sessions, out, settings, note)
     else:

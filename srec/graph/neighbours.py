@@ -2,9 +2,11 @@
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,11 @@ from safetensors.numpy import load_file, save_file
 from srec.errors import DataError
 from srec.io import new_file
 
-CLICKS_PER_CHUNK = 2_000_000  # bounds the pairs in memory to about 200 MB, whatever the log's size
+CLICKS_PER_CHUNK = 4_000_000  # of the log at a time: about 100 MB of pairs at a window of 3
+PAIRS_PER_BLOCK = 16_000_000  # of counted pairs at a time, both directions
+
+Pairs: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Distinct pairs of items, ascending, each packed into one integer; and how often each occurs; [pairs]."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +88,58 @@ def build_graph(
         window: largest distance between two positions that counts (epsilon of the paper).
         size: neighbours kept an item, K.
     """
-    keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
-    for chunk in _chunks(items, offsets, n_items, window):
-        keys, inverse = np.unique(np.concatenate([keys, chunk]), return_inverse=True)
-        counts = np.bincount(inverse, weights=np.concatenate([counts, np.ones(len(chunk))])).astype(np.int64)
-    return heaviest(keys, counts, n_items, size)
+    runs: list[Pairs] = []
+    for pairs in _chunks(items, offsets, n_items, window):
+        runs.append(_counted(pairs, None))
+        # Runs are merged when they are of like size, so that every pair is moved a few times only.
+        while len(runs) > 1 and len(runs[-2][0]) < 2 * len(runs[-1][0]):
+            runs[-2:] = [_merged(runs[-2:])]
+    return _both_ways(*_merged(runs), n_items, size)
+
+
+def _merged(runs: list[Pairs]) -> Pairs:
+    if not runs:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    if len(runs) == 1:
+        return runs[0]
+    keys, counts = (np.concatenate(parts) for parts in zip(*runs, strict=True))
+    return _counted(keys, counts)
+
+
+def _counted(keys: NDArray[np.int64], counts: NDArray[np.int64] | None) -> Pairs:
+    """Distinct keys, ascending, and how often each occurs (or the sum of its ``counts``)."""
+    if counts is None:
+        keys = np.sort(keys)
+    else:
+        order = np.argsort(keys, kind="stable")  # linear for what is sorted in runs
+        keys, counts = keys[order], counts[order]
+    starts = np.flatnonzero(np.concatenate([[len(keys) > 0], keys[1:] != keys[:-1]]))
+    if counts is None:
+        return keys[starts], np.diff(starts, append=len(keys))
+    return keys[starts], np.add.reduceat(counts, starts) if len(starts) else counts
+
+
+def _both_ways(keys: NDArray[np.int64], counts: NDArray[np.int64], n_items: int, size: int) -> GlobalGraph:
+    """The heaviest neighbours from unordered pairs: some items at a time, so that memory stays bounded."""
+    neighbours = np.zeros((n_items + 1, size), np.int32)
+    weights = np.zeros((n_items + 1, size), np.float32)
+    low, high = np.divmod(keys, n_items + 1)
+    degree = np.bincount(low, minlength=n_items + 1) + np.bincount(high, minlength=n_items + 1)
+    block = np.cumsum(degree) // PAIRS_PER_BLOCK
+    starts = np.searchsorted(block, np.arange(block[-1] + 2))
+    for first, last in itertools.pairwise(starts.tolist()):
+        if first == last:
+            continue
+        up = slice(*np.searchsorted(low, [first, last]))
+        # A pair of an item with itself is its own other direction: it counts for each of its two clicks.
+        down = np.flatnonzero((high >= first) & (high < last) & (low != high))
+        source = np.concatenate([low[up], high[down]]) - first
+        neighbour = np.concatenate([high[up], low[down]])
+        times = np.concatenate([counts[up] * (1 + (low[up] == high[up])), counts[down]])
+        part = heaviest(source * (n_items + 1) + neighbour, times, n_items, size)
+        neighbours[first:last] = part.neighbours[: last - first]
+        weights[first:last] = part.weights[: last - first]
+    return GlobalGraph(neighbours, weights)
 
 
 def heaviest(keys: NDArray[np.int64], counts: NDArray[np.int64], n_items: int, size: int) -> GlobalGraph:
@@ -99,8 +152,16 @@ def heaviest(keys: NDArray[np.int64], counts: NDArray[np.int64], n_items: int, s
         size: neighbours kept an item, K.
     """
     source, neighbour = np.divmod(keys, n_items + 1)
-    order = np.lexsort((neighbour, -counts, source))
-    source, neighbour, counts = source[order], neighbour[order], counts[order]
+    most = int(counts.max(initial=0))
+    if (n_items + 1) ** 2 * (most + 1) < 2**63:
+        # One integer whose order is that of all three, as sorting values is ten times faster than places.
+        packed = np.sort((source * (most + 1) + most - counts) * (n_items + 1) + neighbour)
+        rest, neighbour = np.divmod(packed, n_items + 1)
+        source, lighter = np.divmod(rest, most + 1)
+        counts = most - lighter
+    else:
+        order = np.lexsort((neighbour, -counts, source))
+        source, neighbour, counts = source[order], neighbour[order], counts[order]
     starts = np.searchsorted(source, np.arange(n_items + 2))
     rank = np.arange(len(source)) - starts[source]
     kept = rank < size
@@ -114,7 +175,7 @@ def heaviest(keys: NDArray[np.int64], counts: NDArray[np.int64], n_items: int, s
 def _chunks(
     items: NDArray[np.int32], offsets: NDArray[np.int64], n_items: int, window: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield the pairs (item, neighbour) of whole sequences, each packed into one int64."""
+    """Yield the pairs of whole sequences, the lower item first, each packed into one int64."""
     first = 0
     while first < len(offsets) - 1:
         end = int(np.searchsorted(offsets, offsets[first] + CLICKS_PER_CHUNK, side="right")) - 1
@@ -125,6 +186,6 @@ def _chunks(
         for distance in range(1, window + 1):
             together = sequence[:-distance] == sequence[distance:]
             left, right = clicks[:-distance][together], clicks[distance:][together]
-            pairs += [left * (n_items + 1) + right, right * (n_items + 1) + left]
+            pairs.append(np.minimum(left, right) * (n_items + 1) + np.maximum(left, right))
         yield np.concatenate(pairs) if pairs else np.empty(0, np.int64)
         first = last

@@ -1,10 +1,12 @@
 """DuckDB as the place where Ibis expressions run.
 
 The expressions themselves name no engine: they are compiled here, so the same definitions compile for another
-one. Tables live in a database file in a scratch folder, so that memory holds only what an operator needs.
+one (``engines.py``). Tables live in a database file in a scratch folder, so that memory holds only what an
+operator needs.
 """
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,13 +22,16 @@ MEMORY_LIMIT = "3GB"
 class Engine:
     """A DuckDB database of its own that disappears when the ``with`` block ends."""
 
+    rows_at_a_time: int | None = 16_000_000
+    """An aggregate over this many reviews stays within the memory limit and need not go to the disk."""
+
     def __init__(self, folder: Path | None = None) -> None:
         """Make the database beside ``folder`` (where the space for the result is), or in the temp folder."""
         self._scratch = tempfile.TemporaryDirectory(dir=folder, prefix=".srec-prepare.")
-        path = Path(self._scratch.name)
-        self._database = duckdb.connect(path / "tables.duckdb")
+        self.scratch = Path(self._scratch.name)
+        self._database = duckdb.connect(self.scratch / "tables.duckdb")
         self.run(f"SET memory_limit = '{MEMORY_LIMIT}'")
-        self.run(f"SET temp_directory = {literal(str(path / 'spill'))}")
+        self.run(f"SET temp_directory = {literal(str(self.scratch / 'spill'))}")
         self.run("SET TimeZone = 'UTC'")
         self.run("SET enable_progress_bar = false")
 
@@ -44,9 +49,18 @@ class Engine:
         return self._database.execute(sql).fetchall()
 
     def keep(self, name: str, table: Table) -> Table:
-        """Compute ``table`` now and return it as the stored table ``name``."""
-        self.run(f"CREATE TABLE {name} AS {ibis.to_sql(table, dialect='duckdb')}")
+        """Compute ``table`` now and return it as the stored table ``name``; its rows are in no order."""
+        self.run("SET preserve_insertion_order = false")
+        self.run(f"CREATE OR REPLACE TABLE {name} AS {ibis.to_sql(table, dialect='duckdb')}")
+        self.run("SET preserve_insertion_order = true")
         return ibis.table(table.schema(), name=name)
+
+    def put(self, name: str, table: pa.Table) -> Table:
+        """Store a small table that was made here."""
+        self._database.register("given", table)
+        self.run(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM given")  # noqa: S608 - our own name
+        self._database.unregister("given")
+        return ibis.table(ibis.Schema.from_pyarrow(table.schema), name=name)
 
     def drop(self, name: str) -> None:
         """Delete a stored table."""
@@ -54,13 +68,40 @@ class Engine:
 
     def fetch(self, table: Table) -> pa.Table:
         """Compute ``table`` and bring all its rows here."""
-        return self._database.sql(ibis.to_sql(table, dialect="duckdb")).to_arrow_table()
+        return self.arrow(ibis.to_sql(table, dialect="duckdb"))
 
     def arrow(self, sql: str) -> pa.Table:
         """Run DuckDB's own SQL and bring all rows here."""
         return self._database.sql(sql).to_arrow_table()
 
+    def adopt(self, name: str, sql: str) -> None:
+        """See ``engines.ReviewEngine``."""
+        self.run(f"CREATE OR REPLACE VIEW {name} AS {sql}")
+
+    def parquet(
+        self, name: str, paths: Sequence[str], first_rows: Sequence[int], fields: dict[str, str]
+    ) -> None:
+        """See ``engines.ReviewEngine``."""
+        chosen = ", ".join(f"{quoted(column)} AS {field}" for field, column in fields.items())
+        names = ", ".join(path_literal(path) for path in paths)
+        # Both of these columns are DuckDB's own: the place in the list of files, and in the file.
+        row = f"list_extract({list(first_rows)}::BIGINT[], file_index::BIGINT + 1) + file_row_number"
+        self.run(
+            f"CREATE OR REPLACE VIEW {name} AS SELECT {chosen}, {row} AS row "  # noqa: S608 - quoted above
+            f"FROM read_parquet([{names}], file_row_number = true)"
+        )
+
 
 def literal(text: str) -> str:
     """``text`` as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """``name`` as an identifier of SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def path_literal(name: str) -> str:
+    """A path as a literal that matches this very file even if it holds glob characters; a URL as it is."""
+    return literal(name if "://" in name else name.replace("[", "[[]"))

@@ -7,14 +7,16 @@ line of another width is a broken line instead of a reason to guess again.
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import duckdb
 
 from srec.errors import InputError
-from srec.prepare.engine import Engine, literal
+from srec.prepare.download import download
+from srec.prepare.engine import Engine, literal, path_literal
+from srec.prepare.engine import quoted as _quoted
 
 Format = Literal["csv", "jsonl", "parquet", "text"]
 FORMATS: dict[str, Format] = {
@@ -32,19 +34,34 @@ class Source:
     name: str
     format: Format
     compression: str
+    path: str
+    """Where it is read from: ``name``, or the copy of what was behind a web address."""
 
     @property
     def sql(self) -> str:
-        """The path as a SQL literal that matches this very file even if it holds glob characters."""
-        path = self.name if _remote(self.name) else self.name.replace("[", "[[]")
-        return literal(path)
+        """The path as a SQL literal."""
+        return path_literal(self.path)
 
 
-def sources(paths: Sequence[str | Path], what: str, assume: Format | None = None) -> list[Source]:
-    """Resolve paths, local patterns and URLs; ``assume`` is the format whatever the name says."""
+def sources(
+    paths: Sequence[str | Path], what: str, assume: Format | None = None, scratch: Path | None = None
+) -> list[Source]:
+    """Resolve paths, folders, patterns and URLs, each sorted by name.
+
+    What http or https names is copied to ``scratch`` first; other URLs are DuckDB's own business.
+    ``assume`` is the format whatever the name says.
+    """
     if not paths:
         raise InputError(f"no file of {what} is given")
-    return [_source(name, what, assume) for path in paths for name in _expand(str(path), what)]
+    found = [_source(name, what, assume) for path in paths for name in _expand(str(path), what)]
+    if scratch is None:
+        return found
+    return [
+        replace(source, path=str(download(source.name, scratch / f"{number}-{what}")))
+        if source.name.startswith(("http://", "https://"))
+        else source
+        for number, source in enumerate(found)
+    ]
 
 
 def columns(engine: Engine, source: Source) -> list[str]:
@@ -119,6 +136,11 @@ def _expand(name: str, what: str) -> list[str]:
     if _remote(name) or Path(name).is_file():
         return [name]
     pattern = Path(name)
+    if pattern.is_dir():
+        files = sorted(str(path) for path in pattern.rglob("*") if _readable(path))
+        if not files:
+            raise InputError(f"{name}: no file of {what} in this folder")
+        return files
     found = sorted(Path(pattern.anchor or ".").glob(str(pattern.relative_to(pattern.anchor))))
     if not found or not any(mark in name for mark in "*?["):
         raise InputError(f"{name}: no such file of {what}")
@@ -136,7 +158,13 @@ def _source(name: str, what: str, assume: Format | None) -> Source:
         raise InputError(
             f"{name}: {what} must end in one of {known}, where compressed followed by .gz or .zst"
         )
-    return Source(name, assume or FORMATS[suffixes[-1]], compression)
+    return Source(name, assume or FORMATS[suffixes[-1]], compression, name)
+
+
+def _readable(path: Path) -> bool:
+    """Whether a file in a folder is one to read: of a known form, no hidden one, no mark such as _SUCCESS."""
+    endings = [ending.lower() for ending in path.suffixes if ending.lower() not in COMPRESSIONS]
+    return path.is_file() and path.name[0] not in "._" and bool(endings) and endings[-1] in FORMATS
 
 
 def _remote(name: str) -> bool:
@@ -167,10 +195,6 @@ def _run(engine: Engine, source: Source, sql: str) -> list[tuple[object, ...]]:
 
 def _rejects(table: str) -> str:
     return f"store_rejects = true, rejects_table = '{table}', rejects_scan = '{table}_scans'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _pointer(key: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from ibis.expr.types import Table  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from srec.prepare.engine import Engine
+from srec.prepare.engines import ReviewEngine
 from srec.prepare.games import Game
 from srec.prepare.sequences import Clicks
 
@@ -20,7 +20,7 @@ METADATA = ("name", "developer", "publisher", "year", "price", "free", "genres",
 Days = list[tuple[int, int]]
 
 
-def days_read(engine: Engine, reviews: Table) -> Days:
+def days_read(engine: ReviewEngine, reviews: Table) -> Days:
     """Reviews of every day that has some, before any filter: (day since 1970, reviews)."""
     by_day = reviews.group_by(day=reviews.time // DAY).agg(n=lambda rows: rows.count())
     found = engine.fetch(by_day.order_by("day"))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
+from ibis.expr.types import Table  # type: ignore[import-untyped]
 from safetensors.numpy import save_file
 
 from srec.graph.neighbours import build_graph
@@ -15,7 +16,7 @@ from srec.io import new_folder, write_json
 from srec.manifest import DATA
 from srec.prepare.context import build_context
 from srec.prepare.engine import Engine
-from srec.prepare.filters import repeated_filters, single_filters
+from srec.prepare.engines import ReviewEngine, open_engine
 from srec.prepare.games import Game
 from srec.prepare.games_files import read_games
 from srec.prepare.overview import Days, coverage, days_read, overview
@@ -25,7 +26,7 @@ from srec.prepare.sequences import Clicks
 from srec.prepare.sessions import item_columns, train_counts
 from srec.prepare.settings import ReviewSettings
 from srec.prepare.split import Split, clicks_of, split_by_time
-from srec.prepare.steps import Pipeline
+from srec.prepare.steps import Pipeline, filter_reviews
 from srec.prepare.tags import decompose, tag_matrix
 from srec.prepare.write import write_examples, write_items, write_manifest, write_sequences
 
@@ -42,19 +43,24 @@ def prepare_reviews(
     out: Path,
     settings: ReviewSettings,
     progress: Progress = lambda _: None,
+    *,
+    engine: str = "duckdb",
 ) -> Report:
     """Write the DATA of a log of reviews; ``out`` is replaced when the new one is complete.
 
-    Several review files are one log, in the order given. ``InputError`` says which file, column, row or
-    setting cannot be used; whatever stood at ``out`` is then untouched.
+    Several review files are one log, in the order given. ``engine`` is a name of ``engines.ENGINES``; all
+    give the same DATA. ``InputError`` says which file, column, row or setting cannot be used; whatever
+    stood at ``out`` is then untouched.
     """
     DATA.check_target(out)
     moment = settings.until or datetime.now(UTC)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with Engine(out.parent) as engine:
-        known, games_reading = read_games(engine, games)
-        clicks, reading, steps, days = _filtered(engine, reviews, settings, moment, progress)
+    with Engine(out.parent) as reader:
+        known, games_reading = read_games(reader, games)
+        clicks, reading, steps, days = _filtered(
+            reader, engine, reviews, settings, moment=moment, progress=progress
+        )
     split = split_by_time(clicks, settings)
     details = [known.get(appid) for appid in split.vocabulary.appids.tolist()]
     with new_folder(out) as folder:
@@ -69,20 +75,28 @@ def prepare_reviews(
 
 
 def _filtered(
-    engine: Engine,
+    reader: Engine,
+    engine_name: str,
     paths: Sequence[str | Path],
     settings: ReviewSettings,
+    *,
     moment: datetime,
     progress: Progress,
 ) -> tuple[Clicks, Reading, list[Step], Days]:
-    table, reading = read_reviews(engine, paths, settings.columns, progress)
-    days = days_read(engine, table)
-    pipeline = Pipeline(engine, table, progress)
-    for step in single_filters(settings, moment):
-        pipeline.once(step)
-    pipeline.until_stable(repeated_filters(settings))
-    kept = pipeline.reviews.order_by(["user", "time", "row"])[["user", "appid", "time"]]
-    return clicks_of(engine.fetch(kept)), reading, pipeline.steps, days
+    with open_engine(engine_name, reader) as engine:
+        table, reading = read_reviews(engine, reader, paths, settings.columns, progress)
+        days = days_read(engine, table)
+        pipeline = filter_reviews(engine, table, settings, moment, progress)
+        progress("putting the reviews in order")
+        return clicks_of(engine.fetch(_in_order(engine, table, pipeline))), reading, pipeline.steps, days
+
+
+def _in_order(engine: ReviewEngine, every: Table, pipeline: Pipeline) -> Table:
+    """What is left by user, time and place; users in the order in which they first appear in the input."""
+    kept = engine.keep("kept", pipeline.reviews)
+    first = every.semi_join(kept, "user").group_by("user").agg(first=lambda rows: rows.row.min())
+    ordered = kept.inner_join(first, "user").order_by(["first", "time", "row"])
+    return ordered.select("user", "appid", "time")
 
 
 def _write_clicks(folder: Path, split: Split, settings: ReviewSettings, progress: Progress) -> None:

@@ -33,9 +33,10 @@ class Split:
 
 
 def clicks_of(reviews: pa.Table) -> Clicks:
-    """Sequences of reviews that are ordered by user, time and place in the input."""
+    """Sequences of reviews of which each user's stand together, in order."""
     users = reviews["user"].to_numpy()
-    offsets = np.append(np.flatnonzero(np.diff(users, prepend=-1)), len(users)).astype(np.int64)
+    starts = np.concatenate([[True], users[1:] != users[:-1]])
+    offsets = np.append(np.flatnonzero(starts), len(users)).astype(np.int64)
     return Clicks(reviews["appid"].to_numpy(), offsets, reviews["time"].to_numpy())
 
 

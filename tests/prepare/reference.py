@@ -46,7 +46,12 @@ def prepare(log: list[Review], settings: ReviewSettings, until: int) -> Prepared
     removed.append(before - len(kept))
 
     if settings.popular_share is not None:
-        before, kept = len(kept), without_popular_only(kept, settings.popular_games, settings.popular_share)
+        favourites = popular(kept, settings.popular_games)
+        users = Counter(review.user for review in kept)
+        before = len(kept)
+        kept = [review for review in kept if users[review.user] >= settings.min_user_reviews]
+        removed.append(before - len(kept))
+        before, kept = len(kept), without_popular_only(kept, favourites, settings.popular_share)
         removed.append(before - len(kept))
 
     before = len(kept)
@@ -62,12 +67,15 @@ def prepare(log: list[Review], settings: ReviewSettings, until: int) -> Prepared
     return split(log, kept, settings, removed) if kept else None
 
 
-def without_popular_only(log: list[Review], games: float, share: float) -> list[Review]:
+def popular(log: list[Review], games: float) -> set[int]:
     counts = Counter(review.appid for review in log)
     ranked = sorted(counts, key=lambda appid: (-counts[appid], appid))
-    popular = set(ranked[: ceil(round(len(ranked) * games, 6))])
+    return set(ranked[: ceil(round(len(ranked) * games, 6))])
+
+
+def without_popular_only(log: list[Review], favourites: set[int], share: float) -> list[Review]:
     of_user = Counter(review.user for review in log)
-    on_popular = Counter(review.user for review in log if review.appid in popular)
+    on_popular = Counter(review.user for review in log if review.appid in favourites)
     return [review for review in log if not on_popular[review.user] > of_user[review.user] * share]
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from srec.errors import InputError
 from srec.prepare import ReviewSettings
+from srec.prepare.filters import LATEST
 from tests.prepare.conftest import DAY, HEADER, START, Prepare, Row, log, write_csv, write_lines
 
 
@@ -81,7 +82,7 @@ def test_not_what_its_name_says(prepare: Prepare, tmp_path: Path) -> None:
         (("u", "2147483648", START, 1), "appid is not an integer from 1 to 2147483647"),
         (("u", "10", "yesterday", 1), "timestamp_created is neither unix seconds nor an ISO date"),
         (("u", "10", "1995-05-05", 1), "timestamp_created is not between the years 2003 and 2099"),
-        (("u", "10", START * 1000, 1), "timestamp_created is not between the years 2003 and 2099"),
+        (("u", "10", LATEST * 10, 1), "timestamp_created is not between the years 2003 and 2099"),
         (("u", "10", START, "maybe"), "voted_up is none of 0, 1, true, false"),
     ],
 )
