@@ -24,6 +24,7 @@ class Progress:
     Attributes:
         settings: the resolved settings, to refuse a resume with others.
         data: digest of the DATA it learns from.
+        earlier: digest of the run that it started from, None for random weights.
         phase: ``select`` (validation decides) or ``refit`` (the chosen epochs on everything).
         epoch: epochs finished in this phase.
         history: one record an epoch of the first phase: loss, validation metrics, seconds.
@@ -33,6 +34,7 @@ class Progress:
 
     settings: dict[str, Any]
     data: str
+    earlier: str | None = None
     phase: str = "select"
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -63,6 +65,8 @@ def load(folder: Path, expected: Progress) -> Progress | None:
     found = Progress(**content)
     if found.data != expected.data:
         raise InputError(f"{folder} was begun on other data: train without --resume to start over")
+    if found.earlier != expected.earlier:
+        raise InputError(f"{folder} was begun with another --from: train without --resume to start over")
     if _complete(found.settings) != _complete(expected.settings):
         raise InputError(f"{folder} was begun with other settings: train without --resume to start over")
     return found

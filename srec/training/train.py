@@ -113,8 +113,8 @@ class _Training:
     ) -> None:
         self.data, self.settings, self.features = data, settings, features
         self.folder, self.report, self.group, self.warm = folder, report, group, warm
-        begun = settings.model_dump(mode="json") | ({"from": warm.digest} if warm else {})
-        self.progress = Progress(begun, data.digest)
+        begun = warm.digest if warm else None
+        self.progress = Progress(settings.model_dump(mode="json"), data.digest, begun)
         self.refit = _refits(settings.training, data)
 
     def outcome(self, resume: bool) -> Outcome:
