@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srec.errors import InputError
-from srec.models import ItemFeatures, SessionModel, model_class
+from srec.models import MODELS, ItemFeatures, SessionModel, model_class
 from srec.models import item_knn as item_knn_module
 from srec.topk import top_k
 from tests.models import reference_counting as reference
-from tests.models.contract import flat, scores_of
+from tests.models.contract import build, flat, random_sessions, scores_of
 
 V = 8
 ITEM = st.integers(1, V)
@@ -154,6 +154,15 @@ def test_tags_fall_back_to_popularity_and_take_it_as_a_prior() -> None:
 def test_tags_without_metadata_are_refused() -> None:
     with pytest.raises(InputError, match=r"needs tags, and this DATA has none: prepare it with --games"):
         fitted("tags", [[1]])
+
+
+@pytest.mark.parametrize("name", [name for name, cls in MODELS.items() if not cls.trained_by_gradient])
+def test_counts_are_not_negative(name: str) -> None:
+    """Blends take their logarithms."""
+    model = build(MODELS[name], 0)
+    found = scores_of(model, random_sessions(1, 20))
+    assert (found >= 0).all()
+    assert model.log_scores(found).isfinite().all()
 
 
 def test_fitting_again_forgets_what_was_counted_before() -> None:
