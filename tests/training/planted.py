@@ -1,5 +1,7 @@
 """Trainings of a second on sessions held in memory, whose right answers are known."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,10 +29,13 @@ def told(**changes: object) -> RunSettings:
 
 
 def trainer_of(
-    sessions: Sessions, n_items: int, features: ItemFeatures | None = None, **changes: object
+    sessions: Sessions, known: int | ItemFeatures, changes: Mapping[str, object] | None = None, **more: object
 ) -> Trainer:
-    settings, sequences = told(**changes), flat(sessions)
-    known = features or ItemFeatures(n_items, settings.training.max_clicks)
+    """A trainer of sessions of so many items, or of items of which more is known."""
+    settings, sequences = told(**(changes or {}), **more), flat(sessions)
+    if isinstance(known, int):
+        known = ItemFeatures(known, settings.training.max_clicks)
+    n_items = known.n_items
     model = new_model(settings, known, sequences, None, selection=True)
     graph = build_graph(sequences.items, sequences.offsets, n_items)
     return Trainer(model, sequences, graph, settings.training)
@@ -42,8 +47,14 @@ def taught(trainer: Trainer, epochs: int) -> SessionModel:
     return trainer.model.eval()
 
 
-def learn(sessions: Sessions, n_items: int, epochs: int = 4, **changes: object) -> SessionModel:
-    return taught(trainer_of(sessions, n_items, **changes), epochs)
+def learn(
+    sessions: Sessions,
+    n_items: int,
+    epochs: int = 4,
+    changes: Mapping[str, object] | None = None,
+    **more: object,
+) -> SessionModel:
+    return taught(trainer_of(sessions, n_items, changes, **more), epochs)
 
 
 @torch.no_grad()

@@ -77,7 +77,7 @@ def test_consistency_brings_perturbed_sessions_nearer_and_keeps_what_was_learnt(
     knows: dict[int, float] = {}
     for weight in (0, 10):
         options: dict[str, object] = {"perturb": "drop", "perturb_share": 1} if weight else {}
-        model = learn(sessions, 12, 6, consistency=weight, **options)
+        model = learn(sessions, 12, 6, options, consistency=weight)
         logs = [scores(model, each).log_softmax(1) for each in (probes, swapped)]
         apart[weight] = (logs[0] - logs[1]).abs().mean().item()
         knows[weight] = (logs[0].argmax(1) == torch.tensor([c for *_, c in probes])).float().mean().item()

@@ -107,7 +107,7 @@ def test_options_are_resumed_bit_by_bit(
     name: str, sessions: Dataset, reviews: Dataset, tmp_path: Path
 ) -> None:
     data = reviews if name == "content" else sessions
-    settings = quick(dim=4, epochs=3, patience=3, **OPTIONS[name])
+    settings = quick(dim=4, epochs=2, **OPTIONS[name])
     train(data, settings, tmp_path / "STRAIGHT", resume=False, report=Told())
     stop = ("select", 2) if name == "content" else ("refit", 1)
     with pytest.raises(KeyboardInterrupt):
