@@ -124,6 +124,8 @@ class TableConfig(_Strict):
     split: Literal["validation", "test"] = "test"
     exclude_clicked: bool | None = None
     """Whether clicked items stay out of the answers; unset: out for reviews, in for session files."""
+    served: bool = False
+    """Whether each row's first run is also exported and asked as the service is, for its milliseconds."""
     stability_sessions: int = Field(1000, ge=1)
     base: str | None = None
     """The row that all others are compared with, example by example."""

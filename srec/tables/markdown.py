@@ -41,8 +41,9 @@ def _how(config: TableConfig) -> str:
     return (
         f"Measured on {config.split}; P (recall), MRR, NDCG, coverage, percentile and top 1 % in percent. "
         "Mean ± standard deviation over seeds; in brackets the 95 % bootstrap interval over examples "
-        "(mean of the seeds' intervals). Milliseconds are of the ranking calls, eager, clicks to top "
-        "20: one session alone (median), and an input of a batch. Definitions: docs/evaluation.md."
+        "(mean of the seeds' intervals). Milliseconds are of these very calls, clicks to top 20: "
+        "of the run (eager) one session alone (median) and an input of a batch; served: of its artifact, "
+        "request to answer, one session alone (median), one thread. Definitions: docs/evaluation.md."
     )
 
 
@@ -70,6 +71,7 @@ def _main(config: TableConfig, rows: Sequence[Entry], published: bool) -> list[s
     names = [shown_name(metric) for metric in config.metrics]
     columns = ["row", *names, *([f"published {' / '.join(names)}"] if published else [])]
     columns += ["seeds", "epochs", "training s", "ms alone", "ms in a batch"]
+    columns += ["ms served"] if config.served else []
     cells = []
     for row in rows:
         cell = [row["label"], *(_measured(row, metric) for metric in config.metrics)]
@@ -77,7 +79,7 @@ def _main(config: TableConfig, rows: Sequence[Entry], published: bool) -> list[s
             figures = row["published"] or {}
             parts = [f"{figures[m]:.2f}" if m in figures else "-" for m in config.metrics]
             cell.append(" / ".join(parts) if figures else "")
-        cells.append([*cell, *_effort(row)])
+        cells.append([*cell, *_effort(row), *([_served(row)] if config.served else [])])
     return [*_grid(columns, cells), ""]
 
 
@@ -91,6 +93,11 @@ def _effort(row: Entry) -> list[str]:
         f"{sum(seconds) / len(seconds):,.0f}" if seconds else "",
         *(_milliseconds(row, name) for name in ("alone_p50_ms", "milliseconds_an_example")),
     ]
+
+
+def _served(row: Entry) -> str:
+    served = row.get("served")
+    return f"{served['alone_p50_ms']:.2f}" if served else ""
 
 
 def _milliseconds(row: Entry, name: str) -> str:

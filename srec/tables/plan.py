@@ -127,9 +127,19 @@ def evaluate_command(
     config: TableConfig, run: Path, figures: Path, ranks: Path, threads: int | None
 ) -> Command:
     """``srec evaluate`` of a run."""
-    clicked = {None: [], True: ["--exclude-clicked"], False: ["--keep-clicked"]}[config.exclude_clicked]
     files = ["--json", str(figures), "--ranks", str(ranks)]
-    return ["evaluate", "--run", str(run), "--split", config.split, *clicked, *files, *_threads(threads)]
+    return ["evaluate", "--run", str(run), *_how(config), *files, *_threads(threads)]
+
+
+def served_commands(
+    config: TableConfig, run: Path, data: Path, artifact: Path, figures: Path
+) -> list[Command]:
+    """``srec export`` of a run, and ``srec evaluate`` of the artifact; a worker has one thread."""
+    asked = ["--artifact", str(artifact), "--data", str(data), *_how(config)]
+    return [
+        ["export", "--run", str(run), "--out", str(artifact)],
+        ["evaluate", *asked, "--json", str(figures), *_threads(1)],
+    ]
 
 
 def stability_command(config: TableConfig, runs: list[Path], figures: Path, threads: int | None) -> Command:
@@ -153,6 +163,12 @@ def compare_command(ranks: list[Path], base: list[Path], figures: Path) -> Comma
     named = [part for path in ranks for part in ("--run", str(path))]
     others = [part for path in base for part in ("--with", str(path))]
     return ["compare", *named, *others, "--json", str(figures)]
+
+
+def _how(config: TableConfig) -> list[str]:
+    """Options of ``srec evaluate`` that say what is measured."""
+    clicked = {None: [], True: ["--exclude-clicked"], False: ["--keep-clicked"]}[config.exclude_clicked]
+    return ["--split", config.split, *clicked]
 
 
 def _options(changes: dict[str, Any]) -> list[str]:

@@ -31,12 +31,12 @@ class Results:
         self.write()
 
     def is_kept(self, job: Job, what: str, digest: str) -> bool:
-        """Whether a row's ``stability`` or ``comparison`` is there, of these runs."""
+        """Whether a row's ``served``, ``stability`` or ``comparison`` is there, of these runs."""
         kept = self._kept(job.dataset, f"{job.row.slug}-{what}")
         return kept is not None and kept["digest"] == digest
 
     def keep_extra(self, jobs: list[Job], what: str, digest: str, content: dict[str, Any]) -> None:
-        """Keep a row's ``stability`` or ``comparison``, and write the table with it."""
+        """Keep a row's ``served``, ``stability`` or ``comparison``, and write the table with it."""
         of = [self.plan.digest(job) for job in jobs]
         path = self._path(jobs[0].dataset, f"{jobs[0].row.slug}-{what}")
         write_json(path, {"digest": digest, "of": of, **content})
@@ -91,12 +91,13 @@ class Results:
         shown: dict[str, Any] = {"label": row.label, "note": row.note, "published": published}
         if of_now:
             shown |= _summary(of_now)
+            shown["served"] = self._extra(row, dataset, "served")
             shown["stability"] = self._extra(row, dataset, "stability")
             shown["comparison"] = self._extra(row, dataset, "comparison")
         return shown
 
     def _extra(self, row: Row, dataset: str, what: str) -> dict[str, Any] | None:
-        """A row's ``stability`` or ``comparison``, unless it is of runs that the table no longer asks for."""
+        """A row's ``served``, ``stability`` or ``comparison``, unless of runs no longer asked for."""
         kept = self._kept(dataset, f"{row.slug}-{what}")
         wanted = {self.plan.digest(job) for job in self.plan.jobs(row, dataset)}
         figures: dict[str, Any] | None = kept["figures"] if kept and wanted.issuperset(kept["of"]) else None

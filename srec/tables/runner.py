@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -79,9 +80,13 @@ class TableRunner:
         complete = True
         for job in self._jobs(row, dataset):
             complete &= self._attempt(f"{row.label}, {dataset}, seed {job.seed}", partial(self._job, job))
-        if row.measured and row.stability and complete:
-            what = f"{row.label}, {dataset}, stability"
-            self._attempt(what, partial(self._stability, self._jobs(row, dataset)))
+        jobs = self._jobs(row, dataset)
+        if not jobs or not complete:
+            return
+        if self.config.served:
+            self._attempt(f"{row.label}, {dataset}, served", partial(self._served, jobs[0]))
+        if row.stability:
+            self._attempt(f"{row.label}, {dataset}, stability", partial(self._stability, jobs))
 
     def _attempt(self, what: str, step: Callable[[], None]) -> bool:
         """Take a step unless the time is over; False where it is not finished."""
@@ -173,6 +178,26 @@ class TableRunner:
             made = plan.train_command(job, self.work.data(job.dataset), run, threads)
         figures = self.work.figures(f"{job.dataset}-{job.name}")
         return [made, plan.evaluate_command(self.config, run, figures, self.work.ranks(job, key), threads)]
+
+    def _served(self, job: Job) -> None:
+        """Milliseconds of the exported model; a model that cannot be exported keeps the reason."""
+        key = self._key(job)
+        run, artifact = self.work.run(job, key), self.work.artifact(job)
+        if self.results.is_kept(job, "served", key) or not (run / RUN.name).is_file():
+            return
+        name = f"{job.dataset}-{job.row.slug}-served"
+        figures = self.work.figures(name)
+        commands = plan.served_commands(self.config, run, self.work.data(job.dataset), artifact, figures)
+        content: dict[str, Any] = {"figures": None, "commands": [self.work.shown(one) for one in commands]}
+        try:
+            for command in commands:
+                self.work.command(command, name)
+            content["figures"] = read_json(figures)
+        except SrecError as error:
+            content["reason"] = str(error).splitlines()[-1].strip()
+        finally:
+            shutil.rmtree(artifact, ignore_errors=True)
+        self.results.keep_extra([job], "served", key, content)
 
     def _stability(self, jobs: list[Job]) -> None:
         """Stability of a row's runs, all seeds together."""

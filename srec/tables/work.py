@@ -46,6 +46,10 @@ class Work:
         """Every example's rank by a job."""
         return self.folder / "ranks" / job.dataset / f"{job.name}-{key[:KEY]}.safetensors"
 
+    def artifact(self, job: Job) -> Path:
+        """ARTIFACT of a job, while its milliseconds are measured."""
+        return self.folder / "artifacts" / job.dataset / job.name
+
     def log(self, name: str) -> Path:
         """What a command said."""
         return self.folder / "logs" / f"{name}.log"

@@ -28,6 +28,7 @@ data:
   one: {title: First, train_sessions: one/train.txt, test_sessions: one/test.txt}
   two: {title: Second, train_sessions: two/train.txt, test_sessions: two/test.txt}
 base: popularity
+served: true
 rows:
   - label: graph
     model: gce-gnn
@@ -116,6 +117,8 @@ def test_figures_are_those_of_the_runs(bench: Bench) -> None:
     assert graph["figures"]["mrr@20"]["mean"] == pytest.approx(sum(values) / 2)
     assert graph["figures"]["mrr@20"]["deviation"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
     assert graph["stability"]["seed"]["sessions"] == graph["stability"]["add"]["sessions"] > 20
+    assert graph["served"]["backend"] == "fast"
+    assert graph["served"]["mrr@20"] == pytest.approx(values[0])
     lead = graph["comparison"]["mrr@20"]
     popularity = bench.row("one", "popularity")["figures"]["mrr@20"]
     assert popularity["deviation"] is None
@@ -141,14 +144,14 @@ def test_the_page_shows_them(bench: Bench) -> None:
 def test_a_changed_row_alone_is_made_again(bench: Bench) -> None:
     bench.yaml.write_text(YAML.replace("{label: markov, model: markov}", "{label: markov, model: pop}"))
     bench.run(datasets=("two",))
-    assert bench.asked == ["train", "evaluate", "compare"]
+    assert bench.asked == ["train", "evaluate", "export", "evaluate", "compare"]
     bench.yaml.write_text(YAML)
     assert bench.run(minutes=0).failures == []
     assert bench.asked == []
     labels = [row["label"] for row in bench.table["datasets"]["two"]["rows"]]
     assert labels == ["popularity"]  # the markov row is no longer what the table says: it is not shown
     bench.run(only=("markov",))
-    assert bench.asked == ["evaluate", "compare"]  # its first run was kept
+    assert bench.asked == ["evaluate", "export", "evaluate", "compare"]  # its first run was kept
 
 
 def test_a_new_data_set_needs_the_yaml_only_and_a_failure_stops_no_other_row(bench: Bench) -> None:
@@ -161,7 +164,7 @@ def test_a_new_data_set_needs_the_yaml_only_and_a_failure_stops_no_other_row(ben
     assert all("failed (1), see" in failure for failure in runner.failures)
     (bench.folder / "root" / "away").rename(bench.folder / "root" / "two" / "test.txt")
     assert bench.run(datasets=("three",), only=("markov", "popularity")).failures == []
-    assert bench.asked == ["prepare", "train", "evaluate", "train", "evaluate", "compare"]
+    assert bench.asked == ["prepare", *2 * ["train", "evaluate", "export", "evaluate"], "compare"]
     assert "## Third" in bench.page
 
 
@@ -196,7 +199,7 @@ def test_killed_in_a_training_it_goes_on_from_the_last_epoch(tmp_path: Path) -> 
     (checkpoint,) = (tmp_path / "work").glob("runs/one/.graph-*.training/progress.json")
     epochs = json.loads(checkpoint.read_text())["epoch"]
     assert bench.run(only=("graph",)).failures == []
-    assert bench.asked == ["train", "evaluate", "stability"]
+    assert bench.asked == ["train", "evaluate", "export", "evaluate", "stability"]
     log = (tmp_path / "work" / "logs" / "one-graph-s0.log").read_text()
     again = log.split("$ srec train")[2]
     assert f"epoch {epochs}:" not in again.partition("once more")[0]
