@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from srec.cli.console import note
+from srec.cli.console import note, table
 from srec.cli.deploy import HERE, Management, deploy
 from srec.cli.learn import TrainingProgress, pair
 from srec.errors import InputError, nearest
@@ -34,20 +34,32 @@ def add_games(
     share: Annotated[
         float, typer.Option(min=0, max=1, help="Of an answer's games at most this share is new.")
     ] = 0.2,
+    data: Annotated[
+        Path | None, typer.Option(help="The run's DATA: measure how often new games are found.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="With --data: validation or test.")] = "validation",
 ) -> None:
     """Let a trained model recommend games that came after it, by their tags and other content."""
+    from srec.data.dataset import Dataset
+    from srec.evaluation.new_games import evaluate_new_games
     from srec.prepare.engine import Engine
     from srec.prepare.games_files import read_games
     from srec.training.new_games import add_games as add
     from srec.training.new_games import released_lately
     from srec.training.run import Run
 
+    if split not in ("validation", "test"):
+        raise InputError(f'--split {split}: there is no such split, take "validation" or "test"')
     trained = Run(run)
     with Engine(None) as engine:
         known, _ = read_games(engine, games)
     new = released_lately(known, trained, (until or datetime.now(UTC)).date(), days)
     about = add(trained, new, out, share)
     note(f"wrote {out}: {about['games']:,} new games, at most {share:.0%} of an answer")
+    if data is not None:
+        figures = evaluate_new_games(Run(out), Dataset(data), split)
+        rows = [[name, f"{value:,.4g}"] for name, value in figures.items()]
+        table(f"reviews of games that training does not know, {split}", ["what", ""], rows)
 
 
 def retrain(

@@ -1,17 +1,24 @@
 """Games that came after a training: their rows from content, everything else as it was."""
 
+import shutil
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
 import torch
 
 from srec.data.dataset import Dataset
-from srec.errors import InputError
+from srec.errors import DataError, InputError
+from srec.evaluation.new_games import evaluate_new_games
 from srec.export.pipeline import export_run
+from srec.ids import Vocabulary
 from srec.prepare.games import Game, parse_game
+from srec.prepare.new_games import new_game_examples
+from srec.prepare.sequences import Clicks
 from srec.serving.artifact import Artifact
 from srec.serving.contract import Request
 from srec.serving.ranker import EagerScorer, Ranker
@@ -135,3 +142,29 @@ def test_a_widening_keeps_the_order_of_appids() -> None:
     wide = Widening.of(games(10, 30), games(20, 5))
     assert [game.appid for game in wide.games] == [5, 10, 20, 30]
     assert (wide.places.tolist(), wide.new.tolist()) == ([0, 2, 4], [3, 1])
+
+
+def test_reviews_of_unknown_games_are_examples_of_their_own() -> None:
+    ids = np.array([10, 99, 20, 98, 99, 20, 97, 10, 96])
+    clicks = Clicks(ids, np.array([0, 4, 7, 9]), np.array([1, 5, 6, 7, 2, 5, 9, 3, 4]))
+    found = new_game_examples(clicks, Vocabulary([10, 20]), after=4, until=8).to_pylist()
+    # 99 by the second user has no known game before it, 97 is too late, 96 lies on the bound.
+    assert found == [{"items": [1], "appid": 99}, {"items": [1, 2], "appid": 98}]
+
+
+def test_new_games_are_measured_by_who_reviewed_them(run: Run, wide: Run, tmp_path: Path) -> None:
+    data, folder = run.data(), tmp_path / "DATA"
+    shutil.copytree(data.folder, folder)
+    sessions = [run.sample_sessions()[i][-3:] for i in range(6)]
+    appids = [5, 155, 999, 5, 4, 155]
+    pq.write_table(pa.table({"items": sessions, "appid": appids}), folder / "new_validation.parquet")
+    figures = evaluate_new_games(wide, Dataset(folder), "validation")
+    assert figures["examples"] == 6
+    assert figures["known"] == pytest.approx(5 / 6)
+    assert figures["recall@20_among_new"] == pytest.approx(5 / 6) == figures["by_chance"]
+    assert 0 <= figures["recall@20"] <= 5 / 6
+    with pytest.raises(InputError, match="no new games"):
+        evaluate_new_games(run, data, "validation")
+    (folder / "new_validation.parquet").unlink()
+    with pytest.raises(DataError, match="prepare the reviews again"):
+        evaluate_new_games(wide, Dataset(folder), "validation")
