@@ -19,6 +19,7 @@ from srec.prepare.engine import Engine
 from srec.prepare.engines import ReviewEngine, open_engine
 from srec.prepare.games import Game
 from srec.prepare.games_files import read_games
+from srec.prepare.new_games import write_new_game_examples
 from srec.prepare.overview import Days, coverage, days_read, overview
 from srec.prepare.read import read_reviews
 from srec.prepare.report import Reading, Report, Step
@@ -65,6 +66,7 @@ def prepare_reviews(
     details = [known.get(appid) for appid in split.vocabulary.appids.tolist()]
     with new_folder(out) as folder:
         _write_clicks(folder, split, settings, progress)
+        write_new_game_examples(folder, clicks, split)
         write_items(folder / "items.parquet", _items(split, details))
         progress("factorising the tag matrix")
         metadata = _write_metadata(folder, details, settings)

@@ -119,6 +119,7 @@ def test_a_second_run_gives_the_same_digest(prepare: Prepare, tmp_path: Path) ->
     files = read_json(tmp_path / "first" / "manifest.json")["files"]
     assert set(files) == {
         "items.parquet", "train.parquet", "validation.parquet", "test.parquet", "graph.safetensors",
+        "new_validation.parquet", "new_test.parquet",
         "tags.safetensors", "tag_matrix.npz", "tag_names.json", "context.safetensors", "context.json",
     }  # fmt: skip
 
