@@ -34,12 +34,12 @@ class Shape:
     years: int = 12
     growth: float = 2.6  # the n-th part of time holds its share to this power: 1 is evenly
     popularity_spread: float = 3.1  # of the log-normal law of the games' popularity
-    charts: float = 0.009  # share of the games that casual users review
+    charts: float = 0.0085  # share of the games that casual users review
     curiosity: float = 0.004  # share of a casual user's reviews that is off the charts
-    exploring: float = 0.73  # exponent of the popularity for an explorer
-    explorers: float = 0.42  # share of the explorers among users with many reviews
-    explorers_at: float = 14.0  # number of reviews at which half of that is reached
-    explorers_slope: float = 3.0
+    exploring: float = 0.865  # exponent of the popularity for an explorer
+    explorers: float = 0.3  # share of the explorers among users with many reviews
+    explorers_at: float = 10.0  # number of reviews at which half of that is reached
+    explorers_slope: float = 2.8
 
 
 class Reviews(NamedTuple):
@@ -98,7 +98,9 @@ class Store:
         self.liked = np.clip(shape.positive + rng.normal(0, 0.08, games), 0.2, 0.99)
         seen = np.zeros(games)
         seen[self.order[: len(self.charts)]] = np.diff(self.charts, prepend=0)
-        self.liked = np.clip(self.liked + shape.positive - float(self.liked @ seen), 0.05, 0.995)
+        # A changed vote is the opposite of one that was more often good than bad.
+        wanted = (shape.positive - shape.changed) / (1 - 2 * shape.changed)
+        self.liked = np.clip(self.liked + wanted - float(self.liked @ seen), 0.05, 0.995)
 
     def draw(self, explorer: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
         """One game for each entry of ``explorer`` [reviews]."""

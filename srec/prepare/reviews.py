@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 from ibis.expr.types import Table  # type: ignore[import-untyped]
 from safetensors.numpy import save_file
 
+from srec.errors import HostError
 from srec.graph.neighbours import build_graph
 from srec.io import new_folder, write_json
 from srec.manifest import DATA
@@ -29,7 +31,7 @@ from srec.prepare.settings import ReviewSettings
 from srec.prepare.split import Split, clicks_of, split_by_time
 from srec.prepare.steps import Pipeline, filter_reviews
 from srec.prepare.tags import decompose, tag_matrix
-from srec.prepare.write import write_examples, write_items, write_manifest, write_sequences
+from srec.prepare.write import LONGEST_INPUT, write_examples, write_items, write_manifest, write_sequences
 
 Progress = Callable[[str], None]
 _COLUMNS = {
@@ -57,11 +59,17 @@ def prepare_reviews(
     moment = settings.until or datetime.now(UTC)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with Engine(out.parent) as reader:
-        known, games_reading = read_games(reader, games)
-        clicks, reading, steps, days = _filtered(
-            reader, engine, reviews, settings, moment=moment, progress=progress
-        )
+    try:
+        with Engine(out.parent) as reader:
+            known, games_reading = read_games(reader, games)
+            clicks, reading, steps, days = _filtered(
+                reader, engine, reviews, settings, moment=moment, progress=progress
+            )
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise HostError(
+            f"{out} cannot be made: {str(error).splitlines()[0]}. Filtering needs about 40 bytes of disk a "
+            f"review beside {out}, and 4 GB of memory; what stood there is untouched"
+        ) from error
     split = split_by_time(clicks, settings)
     details = [known.get(appid) for appid in split.vocabulary.appids.tolist()]
     with new_folder(out) as folder:
@@ -160,6 +168,11 @@ def _report(
     notes = [note for reading in readings.values() for note in reading.notes]
     if split.bounds["time_resolution"] == "days":
         notes.append("all times are whole days apart: within a day the order is that of the input")
+    long = sum(
+        int((part.targets - part.starts > LONGEST_INPUT).sum()) for part in (split.validation, split.test)
+    )
+    if long:
+        notes.append(f"{long:,} inputs have more than {LONGEST_INPUT:,} clicks: the newest are written")
     return Report(
         kind="reviews",
         readings=readings,

@@ -14,7 +14,9 @@ from srec.prepare.report import Report
 from srec.prepare.sequences import Clicks, Examples
 
 # Inputs of examples overlap, so all of them together can be far larger than the clicks they are made of.
-ROWS_PER_GROUP = 50_000
+ROWS_PER_GROUP, CLICKS_PER_GROUP = 50_000, 5_000_000
+LONGEST_INPUT = 1_000
+"""Clicks of an input that are written, the newest: as many as the longest session that a model may read."""
 _ITEMS, _TIMES = pa.list_(pa.int32()), pa.list_(pa.int64())
 
 
@@ -27,7 +29,7 @@ def write_sequences(path: Path, clicks: Clicks) -> None:
 
 
 def write_examples(path: Path, examples: Examples) -> None:
-    """A row per example: ``items`` (its input), ``target`` and ``times`` (of the input)."""
+    """A row per example: ``items`` (the input, its newest ``LONGEST_INPUT``), ``target``, and ``times``."""
     schema = pa.schema({"items": _ITEMS, "target": pa.int32(), "times": _TIMES})
     _write(path, schema, _example_tables(examples))
 
@@ -57,9 +59,9 @@ def write_manifest(folder: Path, report: Report, settings: dict[str, object], ti
 
 
 def _example_tables(examples: Examples) -> Iterator[pa.Table]:
-    for first in range(0, len(examples), ROWS_PER_GROUP):
-        starts = examples.starts[first : first + ROWS_PER_GROUP]
-        targets = examples.targets[first : first + ROWS_PER_GROUP]
+    begins = np.maximum(examples.starts, examples.targets - LONGEST_INPUT)
+    for first, last in _groups(examples.targets - begins):
+        starts, targets = begins[first:last], examples.targets[first:last]
         lengths = targets - starts
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
@@ -70,6 +72,17 @@ def _example_tables(examples: Examples) -> Iterator[pa.Table]:
             "times": _times(clicks, places, offsets),
         }
         yield pa.table(columns)
+
+
+def _groups(lengths: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Examples of ``lengths`` clicks in groups of which none has too many rows or clicks."""
+    passed = np.concatenate([[0], np.cumsum(lengths)])
+    first = 0
+    while first < len(lengths):
+        enough = int(np.searchsorted(passed, passed[first] + CLICKS_PER_GROUP, side="right")) - 1
+        last = min(max(enough, first + 1), first + ROWS_PER_GROUP, len(lengths))
+        yield first, last
+        first = last
 
 
 def _times(clicks: Clicks, places: np.ndarray, offsets: np.ndarray) -> pa.Array:
