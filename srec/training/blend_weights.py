@@ -19,8 +19,8 @@ from srec.models.blend import Blend, LengthGroup
 from srec.serving.ranker import Ranker
 
 MODES: Final = ("blended", "routed")
-WEIGHTS: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-SHARPNESS: Final = (0.5, 1.0, 2.0, 4.0)
+WEIGHTS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+SHARPNESS: Final = (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
 LONGEST_ROUTED: Final = 6  # clicks up to which all sessions may go to the second model
 BATCH: Final = 64
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from srec.cli import app
 from srec.data.dataset import Dataset
 from srec.errors import InputError
 from srec.evaluation.report import evaluate_run
@@ -168,3 +170,15 @@ def test_wishes_that_make_no_sense_are_named(
 
 def test_the_parts_are_sealed_with_the_blend(blended: Run) -> None:
     assert {"blend.json", "first/run.json", "second/model.safetensors"} <= blended.record["files"].keys()
+
+
+def test_the_command(parts: tuple[Run, Run], tmp_path: Path) -> None:
+    out = tmp_path / "RUN"
+    options = ["--run", str(parts[0].folder), "--with", str(parts[1].folder), "--out", str(out)]
+    done = CliRunner().invoke(app, ["blend", *options, "--mode", "routed", "--penalty", "0.1"])
+    assert done.exit_code == 0, done.output
+    assert Run(out).record["settings"]["parameters"]["penalty"] == 0.1
+    for penalty in ("2", "tuned", "nan"):
+        wrong = CliRunner().invoke(app, ["blend", *options, "--penalty", penalty])
+        assert isinstance(wrong.exception, InputError)
+        assert f"--penalty {penalty}" in str(wrong.exception)
