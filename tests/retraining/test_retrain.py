@@ -1,6 +1,7 @@
 """Retraining: new reviews in, a new version or a refusal out, and the last good one through everything."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from tests.conftest import srec
 from tests.prepare.conftest import write_csv, write_lines
 from tests.training.small import Told
 
-DAY, START, ITEMS, USERS = 86_400, 1_500_000_000, 20, 60
+DAY, START, ITEMS, USERS = 86_400, 1_500_000_000, 20, 24
 PREPARE = ReviewSettings(
     min_user_reviews=2, min_game_reviews=2, popular_share=None, test_days=2, validation_days=6, tag_width=4
 )
@@ -86,6 +87,22 @@ def state(tmp_path: Path) -> State:
     return State(tmp_path / "state")
 
 
+@pytest.fixture(scope="module")
+def first(games: str, tmp_path_factory: pytest.TempPathFactory) -> State:
+    """A state with one version, of 30 days; tests take copies."""
+    folder = tmp_path_factory.mktemp("first")
+    made = State(folder / "state")
+    done = once(made, write_log(folder, 30), games)
+    assert (done.decision, done.archive) == ("accepted", good(made) / "srec.mar")
+    return made
+
+
+@pytest.fixture
+def started(first: State, tmp_path: Path) -> State:
+    shutil.copytree(first.folder, tmp_path / "started", symlinks=True)
+    return State(tmp_path / "started")
+
+
 def good(state: State) -> Path:
     assert state.current is not None
     return state.current
@@ -98,12 +115,11 @@ def fingerprint(version: Path | None) -> dict[str, bytes]:
     }
 
 
-def test_new_reviews_become_a_version_beside_the_last_one(state: State, games: str, tmp_path: Path) -> None:
-    first = once(state, write_log(tmp_path, 30), games)
-    old = good(state)
-    assert first.decision == "accepted"
-    assert first.archive == old / "srec.mar"
-    same = once(state, write_log(tmp_path, 30), games)
+def test_new_reviews_become_a_version_beside_the_last_one(
+    started: State, first: State, games: str, tmp_path: Path
+) -> None:
+    state, old = started, good(started)
+    same = once(state, write_log(first.folder.parent, 30), games)
     assert (same.decision, state.current, state.candidate) == ("unchanged", old, None)
     second = once(state, write_log(tmp_path, 40), games)
     assert second.decision == "accepted"
@@ -123,9 +139,9 @@ def test_new_reviews_become_a_version_beside_the_last_one(state: State, games: s
         state.go_back()
 
 
-def test_a_worse_model_is_refused_and_changes_nothing(state: State, games: str, tmp_path: Path) -> None:
+def test_a_worse_model_is_refused_and_changes_nothing(started: State, games: str, tmp_path: Path) -> None:
     """The new reviews come from shuffled labels, all but those that both models are judged by."""
-    once(state, write_log(tmp_path, 30), games)
+    state = started
     before = fingerprint(state.current)
     done = once(state, write_log(tmp_path, 60, shuffled=range(52)), games)
     assert done.decision == "refused"
@@ -168,9 +184,9 @@ def test_the_old_model_is_judged_by_the_games_it_knows(state: State, games: str,
 
 
 def test_what_is_broken_off_leaves_the_last_version_and_is_taken_up(
-    state: State, games: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    started: State, games: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    once(state, write_log(tmp_path, 30), games)
+    state = started
     before, old = fingerprint(state.current), state.current
     reviews = write_log(tmp_path, 40)
     for step in ("train", "judge", "export_run", "build_archive"):
@@ -240,13 +256,12 @@ def test_one_at_a_time_and_only_in_its_own_folder(state: State, games: str, tmp_
         State(Path(games).parent)
 
 
-def test_the_command_refuses_with_3_and_survives_a_kill(games: str, tmp_path: Path) -> None:
-    state = State(tmp_path / "state")
+def test_the_command_refuses_with_3_and_survives_a_kill(started: State, games: str, tmp_path: Path) -> None:
+    state = started
     fields = ("min_user_reviews", "min_game_reviews", "test_days", "validation_days", "tag_width")
     options = [f"--prepare={name}={getattr(PREPARE, name)}" for name in fields]
     common = ["retrain", "--state", state.folder, "--games", games, *options, "--prepare=popular_share=1"]
     common += ["--model", "markov", "--preset", "paper", "--threads", "1"]
-    once(state, write_log(tmp_path, 30), games)
     before, old = fingerprint(state.current), state.current
     killed = subprocess.Popen(
         [sys.executable, "-m", "srec", *map(str, common), "--reviews", *write_log(tmp_path, 40)],
