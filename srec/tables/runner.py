@@ -1,29 +1,16 @@
 """A table from its YAML: prepare, train and evaluate what is not finished yet, row by row."""
 
-import hashlib
-import json
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import srec
-from srec.bench.cpu import describe
-from srec.data.dataset import Dataset
 from srec.errors import SrecError
-from srec.io import read_json, write_json
-from srec.manifest import DATA, RUN
-from srec.tables import plan
 from srec.tables.config import Row, TableConfig
 from srec.tables.plan import Job, Plan
-from srec.tables.results import Results, row_figures
+from srec.tables.results import Results
+from srec.tables.steps import Note, Steps
 from srec.tables.work import Work
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -51,9 +38,9 @@ class TableRunner:
     def __init__(self, config: TableConfig, work: Work, results: Results, limits: Limits, note: Note) -> None:
         self.config, self.plan = config, Plan(config)
         self.work, self.results, self.limits, self.note = work, results, limits, note
+        self.steps = Steps(config, work, results, limits.threads, note)
         self.failures: list[str] = []
         self._began = time.monotonic()
-        self._data: dict[str, str] = {}  # digests of the data sets that are ready
 
     def run(self) -> None:
         """Do what is not done; a row that fails is told of, the others go on."""
@@ -61,7 +48,7 @@ class TableRunner:
             for row, dataset in self._wanted():
                 self._row(row, dataset)
             for row, dataset in self._wanted():
-                self._guarded(f"{row.label}, {dataset}, comparison", partial(self._comparison, row, dataset))
+                self._compare(row, dataset)
             self.results.write()
 
     def _wanted(self) -> Iterator[tuple[Row, str]]:
@@ -76,17 +63,27 @@ class TableRunner:
         return self.plan.jobs(row, dataset)[: self.limits.seeds]
 
     def _row(self, row: Row, dataset: str) -> None:
-        """All seeds of a row on a data set, and their stability."""
-        complete = True
-        for job in self._jobs(row, dataset):
-            complete &= self._attempt(f"{row.label}, {dataset}, seed {job.seed}", partial(self._job, job))
-        jobs = self._jobs(row, dataset)
+        """All seeds of a row on a data set, then what is made of its finished runs."""
+        jobs, complete = self._jobs(row, dataset), True
+        for job in jobs:
+            complete &= self._attempt(
+                f"{row.label}, {dataset}, seed {job.seed}", partial(self.steps.job, job)
+            )
         if not jobs or not complete:
             return
         if self.config.served:
-            self._attempt(f"{row.label}, {dataset}, served", partial(self._served, jobs[0]))
+            self._attempt(f"{row.label}, {dataset}, served", partial(self.steps.served, jobs[0]))
         if row.stability:
-            self._attempt(f"{row.label}, {dataset}, stability", partial(self._stability, jobs))
+            self._attempt(f"{row.label}, {dataset}, stability", partial(self.steps.stability, jobs))
+
+    def _compare(self, row: Row, dataset: str) -> None:
+        """A row with the base row: a matter of seconds, whatever the time."""
+        if self.config.base in {None, row.label}:
+            return
+        base = self.config.row(str(self.config.base))
+        others = self._jobs(base, dataset) if dataset in self.config.datasets_of(base) else []
+        step = partial(self.steps.comparison, self._jobs(row, dataset), others)
+        self._guarded(f"{row.label}, {dataset}, comparison", step)
 
     def _attempt(self, what: str, step: Callable[[], None]) -> bool:
         """Take a step unless the time is over; False where it is not finished."""
@@ -104,160 +101,3 @@ class TableRunner:
             self.note(f"{what}: {error}")
             return False
         return True
-
-    def _job(self, job: Job) -> None:
-        """One row of one seed, unless its figures are there."""
-        data = self._prepare(job.dataset)
-        digest = self.plan.digest(job)
-        if self.results.is_finished(job, digest, data):
-            return
-        name = f"{job.dataset}-{job.name}"
-        self.note(f"{job.row.label}, {job.dataset}, seed {job.seed}: training, log {self.work.log(name)}")
-        trained = self._train(job)
-        key = self._key(job)
-        evaluated = self._evaluate(job, key)
-        figures = read_json(self.work.figures(name))
-        content = {
-            "label": job.row.label,
-            "dataset": job.dataset,
-            "seed": job.seed,
-            "config": digest,
-            "data": data,
-            "figures": figures,
-            "training": row_figures(read_json(self.work.run(job, key) / RUN.name)),
-            "seconds": {"train": trained, "evaluate": evaluated},
-            "commands": [self.work.shown(one) for one in self._commands(job, key)],
-            "machine": describe(),
-            "srec": srec.__version__,
-            "code": code_version(),
-        }
-        self.results.keep(job, content)
-        shown = ", ".join(f"{metric} {100 * figures[metric]:.2f}" for metric in self.config.metrics)
-        self.note(f"{job.row.label}, {job.dataset}, seed {job.seed}: {shown}")
-
-    def _prepare(self, dataset: str) -> str:
-        """DATA of a data set, prepared again where its files or options have changed; returns its digest."""
-        if dataset in self._data:
-            return self._data[dataset]
-        config, out = self.config.data[dataset], self.work.data(dataset)
-        command = plan.prepare_command(config, self.work.root, out)
-        files = plan.input_files(config, self.work.root)
-        marks = [[str(file), *_mark(file)] for file in files]
-        expected = {"command": command, "files": marks}
-        known = self.work.prepared(dataset)
-        if not (known.is_file() and (out / DATA.name).is_file() and read_json(known) == expected):
-            self.note(f"{dataset}: preparing")
-            self.work.command(command, f"{dataset}-prepare")
-            write_json(known, expected)
-        prepared = Dataset(out)
-        self.results.know_data(dataset, prepared.manifest["counts"], self.work.shown(command))
-        self._data[dataset] = prepared.digest
-        return prepared.digest
-
-    def _train(self, job: Job) -> float | None:
-        """Make RUN of a job; the seconds, None where it was there already."""
-        run = self.work.run(job, self._key(job))
-        if (run / RUN.name).is_file():
-            return None
-        if job.row.blend is not None:
-            for part in self.plan.parts(job):
-                self._train(part)
-        return self.work.command(self._commands(job, self._key(job))[0], f"{job.dataset}-{job.name}")
-
-    def _evaluate(self, job: Job, key: str) -> float:
-        """Measure the run of a job; the seconds."""
-        return self.work.command(self._commands(job, key)[1], f"{job.dataset}-{job.name}")
-
-    def _commands(self, job: Job, key: str) -> list[list[str]]:
-        """How the run of a job is made, and how it is measured."""
-        run, threads = self.work.run(job, key), self.limits.threads
-        if job.row.blend is not None:
-            first, second = (self.work.run(part, self._key(part)) for part in self.plan.parts(job))
-            made = plan.blend_command(job, first, second, run)
-        else:
-            made = plan.train_command(job, self.work.data(job.dataset), run, threads)
-        figures = self.work.figures(f"{job.dataset}-{job.name}")
-        return [made, plan.evaluate_command(self.config, run, figures, self.work.ranks(job, key), threads)]
-
-    def _served(self, job: Job) -> None:
-        """Milliseconds of the exported model; a model that cannot be exported keeps the reason."""
-        key = self._key(job)
-        run, artifact = self.work.run(job, key), self.work.artifact(job)
-        if self.results.is_kept(job, "served", key) or not (run / RUN.name).is_file():
-            return
-        name = f"{job.dataset}-{job.row.slug}-served"
-        figures = self.work.figures(name)
-        commands = plan.served_commands(self.config, run, self.work.data(job.dataset), artifact, figures)
-        content: dict[str, Any] = {"figures": None, "commands": [self.work.shown(one) for one in commands]}
-        try:
-            for command in commands:
-                self.work.command(command, name)
-            content["figures"] = read_json(figures)
-        except SrecError as error:
-            content["reason"] = str(error).splitlines()[-1].strip()
-        finally:
-            shutil.rmtree(artifact, ignore_errors=True)
-        self.results.keep_extra([job], "served", key, content)
-
-    def _stability(self, jobs: list[Job]) -> None:
-        """Stability of a row's runs, all seeds together."""
-        name = f"{jobs[0].dataset}-{jobs[0].row.slug}-stability"
-        digest = self._digest_of(jobs) + f"-{self.config.stability_sessions}"
-        if self.results.is_kept(jobs[0], "stability", digest):
-            return
-        for job in jobs:
-            self._train(job)
-        self.note(f"{jobs[0].row.label}, {jobs[0].dataset}: stability")
-        runs = [self.work.run(job, self._key(job)) for job in jobs]
-        figures = self.work.figures(name)
-        command = plan.stability_command(self.config, runs, figures, self.limits.threads)
-        self.work.command(command, name)
-        content = {"figures": read_json(figures), "command": self.work.shown(command)}
-        self.results.keep_extra(jobs, "stability", digest, content)
-
-    def _comparison(self, row: Row, dataset: str) -> None:
-        """The paired difference of a row from the base row, where the ranks of both are at hand."""
-        if self.config.base in {None, row.label} or dataset not in self._data:
-            return
-        base = self.config.row(str(self.config.base))
-        jobs, others = self._jobs(row, dataset), self._jobs(base, dataset)
-        ranks, against = ([self.work.ranks(job, self._key(job)) for job in side] for side in (jobs, others))
-        if not jobs or not others or not all(path.is_file() for path in (*ranks, *against)):
-            return
-        digest = self._digest_of([*jobs, *others])
-        if self.results.is_kept(jobs[0], "comparison", digest):
-            return
-        name = f"{dataset}-{row.slug}-comparison"
-        figures = self.work.figures(name)
-        command = plan.compare_command(ranks, against, figures)
-        self.work.command(command, name)
-        content = {"figures": read_json(figures), "base": base.label, "command": self.work.shown(command)}
-        self.results.keep_extra(jobs, "comparison", digest, content)
-
-    def _key(self, job: Job) -> str:
-        """Names a job's settings together with its DATA."""
-        return hashlib.sha256(f"{self.plan.digest(job)} {self._data[job.dataset]}".encode()).hexdigest()
-
-    def _digest_of(self, jobs: list[Job]) -> str:
-        return hashlib.sha256(json.dumps([self._key(job) for job in jobs]).encode()).hexdigest()
-
-
-def code_version() -> str | None:
-    """The commit of the code, marked where files differ from it; None outside a repository."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607 (whichever git there is)
-            cwd=here, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
-
-
-def _mark(file: Path) -> list[Any]:
-    """Tells whether a file has changed without reading it; a URL or a missing file is left to ``prepare``."""
-    if not file.exists():
-        return [None, None]
-    facts = file.stat()
-    return [facts.st_size, facts.st_mtime_ns]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srec.data.dataset import Dataset
+from srec.data.dataset import Dataset, Examples
 from srec.errors import InputError
 from srec.evaluation.metrics import MAX_K
 from srec.evaluation.stability import (
@@ -22,10 +22,11 @@ from srec.evaluation.stability_report import stability_of_runs
 from srec.models.gce_gnn import GceGnn
 from srec.models.markov import LastItemMarkov
 from srec.models.popularity import Popularity
+from srec.models.tags import Tags
 from srec.serving.ranker import EagerScorer, Ranker
 from srec.stores.array import ArrayStore
 from srec.training.run import Run
-from tests.models.contract import MAX_CLICKS, build, random_graph
+from tests.models.contract import MAX_CLICKS, build, flat, random_graph, random_sessions
 from tests.training.small import quick, trained
 
 ANSWERS = st.lists(st.integers(1, 30), min_size=MAX_K, max_size=MAX_K, unique=True)
@@ -96,6 +97,16 @@ def test_known_models_are_as_stable_as_they_must_be() -> None:
     graph = ranker(GceGnn)
     assert (overlaps(graph, graph, pairs)["rbo"] < 1).all()
     assert overlaps(graph, popularity, pairs)["rbo"].max() < 1
+
+
+def test_the_tag_recommender_does_not_feel_a_swap() -> None:
+    tags = ranker(Tags)
+    examples = Examples(flat(random_sessions(3, 200)), np.ones(200, np.int32))
+    for change, steady in (("swap", True), ("remove", False), ("add", False)):
+        found = overlaps(tags, tags, changed_pairs(examples, change, 200, MAX_CLICKS))
+        assert len(found["rbo"]) > 50
+        assert (found["rbo"] == pytest.approx(1)) == steady
+        assert (found["jaccard@10"] == 1).all() == steady
 
 
 @pytest.fixture(scope="module")
