@@ -199,6 +199,7 @@ class _Training:
             "epochs": self.progress.best_epoch,
             "validation": {k: v for k, v in chosen.items() if "@" in k},
             "seconds": self.progress.seconds,
+            **({"from": self.warm.digest} if self.warm else {}),
         }
 
 

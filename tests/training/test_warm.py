@@ -97,6 +97,7 @@ def test_it_starts_where_the_earlier_run_ended_and_is_resumed(
     cold = trained(later, tmp_path / "COLD", settings)
     train(later, settings, tmp_path / "WARM", resume=False, report=Told(), earlier=earlier)
     warm = Run(tmp_path / "WARM")
+    assert warm.record["from"] == earlier.digest
     assert warm.record["history"][0]["loss"] < cold.record["history"][0]["loss"] - 0.2
     with pytest.raises(KeyboardInterrupt):
         train(later, settings, tmp_path / "B", resume=False, report=Told(("select", 2)), earlier=earlier)
