@@ -142,9 +142,8 @@ def _write_part(path: Path, pile: IO[bytes], appids: NDArray[np.int64]) -> None:
 def _write_games(path: Path, appids: NDArray[np.int64], store: Store, seed: int) -> None:
     """Metadata: each game has a kind, which chooses most of its tags; popular games have more votes."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
-    weights: NDArray[np.float64] = rng.gamma(0.05, 1.0, (40, TAGS)) + 1e-9  # [kinds, tags]
-    kinds = cumulated(weights)
-    common = cumulated(np.arange(1, TAGS + 1) ** -1.0)
+    kinds = cumulated(rng.gamma(0.05, 1.0, (40, TAGS)) + 1e-9)  # [kinds, tags]
+    common = cumulated(1 / np.linspace(1.0, TAGS, TAGS))
     years = rng.integers(2008, 2023, len(appids))
     prices = rng.choice([0, 0.99, 4.99, 9.99, 14.99, 19.99, 29.99, 59.99], len(appids))
     with path.open("w", encoding="utf-8") as stream:
