@@ -219,7 +219,7 @@ class GceGnn(SessionModel):
             self.items.weight[0] = 0
             if self.settings.attention_start == "one":
                 q2 = self.attention.q2  # the sigmoids before it start near 1/2: beta is half its sum
-                q2 += 2 / self.settings.dim - q2.mean()
+                q2.add_(2 / self.settings.dim - q2.mean())
 
 
 class TagEmbedding(nn.Module):
