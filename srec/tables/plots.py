@@ -11,7 +11,7 @@ from srec.tables.markdown import shown_name
 
 Entry = dict[str, Any]
 WIDTH, HEIGHT = 860, 380
-LEFT, RIGHT, TOP, BOTTOM = 56, 250, 40, 48
+LEFT, RIGHT, TOP, BOTTOM = 56, 250, 54, 48
 COLOURS: Final = (
     "#1b5e8a", "#c2571a", "#3c7a3c", "#8a3b8f", "#b3261e", "#7a6a1b", "#2a8f8f", "#555555",
 )  # fmt: skip

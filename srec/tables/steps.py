@@ -116,6 +116,7 @@ class Steps:
         name = f"{job.dataset}-{job.row.slug}-served"
         figures = self.work.figures(name)
         commands = plan.served_commands(self.config, run, self.work.data(job.dataset), artifact, figures)
+        self.note(f"{job.row.label}, {job.dataset}: served")
         content: dict[str, Any] = {"figures": None, "commands": [self.work.shown(one) for one in commands]}
         try:
             for command in commands:
