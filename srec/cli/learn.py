@@ -82,6 +82,7 @@ class TrainingProgress:
         self._drawn.__exit__(None, None, None)
 
     def phase(self, name: str) -> None:
+        """Say what begins."""
         note(
             {"select": "training, validation picks the epoch", "refit": "training once more on everything"}[
                 name
@@ -89,10 +90,12 @@ class TrainingProgress:
         )
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """Move the bar."""
         self._bar.update(
             self._task, description=f"epoch {epoch + 1}  loss {loss:.4f}", completed=step, total=steps
         )
 
     def epoch(self, record: dict[str, Any]) -> None:
+        """Print the epoch's line."""
         shown = {k: v for k, v in record.items() if k in ("loss", "recall@20", "mrr@20")}
         note(f"epoch {record['epoch']}: " + ", ".join(f"{k} {v:.4f}" for k, v in shown.items()))
