@@ -151,7 +151,7 @@ class Run:
                 f"{self.folder} has new games beside its data: name the run that it was made from"
             )
         if "new_games" in self.record:
-            raise InputError(f"{self.folder} has new games beside its data: name the run that it was made from")
+            raise InputError(f"{self.folder} has new games beside its data: name the run it was made from")
         data = Dataset(folder or Path(self.record["data"]["path"]))
         if data.digest != self.record["data"]["digest"]:
             raise DataError(

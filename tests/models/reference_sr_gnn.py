@@ -9,8 +9,8 @@
 
 The authors' form: an edge j -> i weighs 1 however often it occurs, in_ij is that divided by i's in-degree and
 out_ij (i -> j) by i's out-degree; biases e1, e2, and in every gate and product; h~ = tanh(W a + r * (U h));
-the sums of the pooling are over clicks. The guide's form: an edge weighs how often it occurs over its source's
-out-degree, both ways; no biases but b and c; the sums of the pooling are over distinct items.
+the sums of the pooling are over clicks. The guide's form: an edge weighs how often it occurs over its
+source's out-degree, both ways; no biases but b and c; the sums of the pooling are over distinct items.
 """
 
 import itertools
