@@ -37,7 +37,7 @@ class VSknnSettings(ModelSettings):
     """Which sessions are looked at, and what they count.
 
     The defaults were chosen on validation, over logs of short and of long sessions. The paper's are k 100,
-    sample 1000, similarity vector, decay linear, idf false, proximity 0.
+    sample 1000, similarity vector, click_decay linear, idf false, proximity 0.
     """
 
     k: int = Field(500, ge=1, le=100_000)
@@ -47,7 +47,7 @@ class VSknnSettings(ModelSettings):
     sampling: Literal["recent", "random"] = "recent"
     """``recent``: the last in the order of the training sequences."""
     similarity: Literal["vector", "cosine"] = "cosine"
-    decay: Decay = "log"
+    click_decay: Decay = "log"
     """What a click of the session counts for similarity: linear (L - i) / L, log 1 / ln(i + e), ..."""
     score_decay: Decay = "linear"
     """What a similar session counts by its newest shared click."""
@@ -148,7 +148,7 @@ class VSknn(SessionModel):
         """
         batch, count = nodes.size(0), self.session_starts.size(0) - 1
         from_last = lengths.unsqueeze(1) - 1 - newest  # [B, N]
-        weights = _decay(self.settings.decay, from_last, lengths.unsqueeze(1)) * (nodes > 0)
+        weights = _decay(self.settings.click_decay, from_last, lengths.unsqueeze(1)) * (nodes > 0)
         node, where = entries(self.item_starts, nodes.reshape(-1))  # [M] each
         held = self.sessions[where].long()
         keys, which = torch.unique(node // nodes.size(1) * count + held, return_inverse=True)  # [P], [M]

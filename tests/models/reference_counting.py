@@ -55,14 +55,14 @@ def v_sknn(
     k: int,
     sample: int,
     similarity: str,
-    decay: str,
+    click_decay: str,
     score_decay: str,
     idf: bool,
     proximity: float,
 ) -> Scores:
     """Session kNN by vector multiplication; ``order`` has the numbers of sessions, first compared first."""
     length = len(session)
-    weights = {item: decayed(decay, step_of(session, item), length) for item in session}
+    weights = {item: decayed(click_decay, step_of(session, item), length) for item in session}
     compared = [n for n in order if set(log[n]) & set(session)][:sample]
     similar = []
     for place, n in enumerate(compared):

@@ -79,7 +79,7 @@ def test_item_knn_keeps_the_most_similar_and_counts_in_chunks(monkeypatch: pytes
         "k": st.integers(1, 4),
         "sample": st.integers(1, 6),
         "similarity": st.sampled_from(["vector", "cosine"]),
-        "decay": DECAYS,
+        "click_decay": DECAYS,
         "score_decay": DECAYS,
         "idf": st.booleans(),
         "proximity": st.sampled_from([0.0, 1.5]),

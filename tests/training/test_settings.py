@@ -72,3 +72,9 @@ def test_changes_lie_over_the_preset() -> None:
 def test_what_is_wrong_is_named(model: str, preset: str, changes: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         resolve(model, preset, changes)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_model_has_a_setting_of_the_trainings_name(model: str) -> None:
+    """`--set name=value` knows one list of names: one value could not mean two things."""
+    assert not set(MODELS[model].Settings.model_fields) & set(TrainSettings.model_fields)
