@@ -64,8 +64,7 @@ class FoldedGceGnn(nn.Module):
         )
         w3 = attention.w3.weight
         self.w3 = Linear(w3[:, :dim])
-        of_places = attention.positions.weight[attention.bucket]  # [max_clicks, D]
-        positions = F.linear(of_places, w3[:, dim : 2 * dim], attention.w3.bias)
+        positions = F.linear(attention.positions.weight, w3[:, dim : 2 * dim], attention.w3.bias)
         self.register_buffer("positions", positions.detach())
         self.w4, self.w5 = Linear(attention.w4.weight), Linear(attention.w5.weight)
         self.register_buffer("b4", attention.w4.bias.detach().clone())

@@ -40,8 +40,6 @@ class GceGnnSettings(ScoringSettings):
     """Inside the global aggregator, on [h ; h_N] (equation 7)."""
     dropout_local: float = Field(0.0, ge=0, lt=1)
     """On the local part."""
-    positions: Literal["each", "octaves"] = "each"
-    """A position vector for every place from the last click, or for 1, 2-3, 4-7, ...: coarser, steadier."""
     attention_start: Literal["random", "one"] = "random"
     """Where beta of equation 15 starts: drawn as all weights are, or about 1 a click. A draw gives all
     clicks one sign by chance; from a negative one wide models never come back, and end far worse."""
@@ -96,14 +94,9 @@ class GlobalAggregator(nn.Module):
 class SessionAttention(nn.Module):
     """Soft attention over the clicks with reversed positions (equations 13 to 16)."""
 
-    bucket: Tensor
-
-    def __init__(self, dim: int, max_clicks: int, side_dim: int, octaves: bool) -> None:
+    def __init__(self, dim: int, max_clicks: int, side_dim: int) -> None:
         super().__init__()
-        place = torch.arange(max_clicks)
-        bucket = (place + 1).log2().long() if octaves else place  # 0 | 1 2 | 3 to 6 | ...
-        self.register_buffer("bucket", bucket, persistent=False)
-        self.positions = nn.Embedding(int(bucket[-1]) + 1, dim)
+        self.positions = nn.Embedding(max_clicks, dim)
         self.w3 = nn.Linear(2 * dim + side_dim, dim)
         self.w4 = nn.Linear(dim, dim)
         self.w5 = nn.Linear(dim, dim, bias=False)
@@ -117,7 +110,7 @@ class SessionAttention(nn.Module):
     def weights(self, h: Tensor, side: list[Tensor], mask: Tensor, lengths: Tensor) -> Tensor:
         """What each click counts, beta [B, L]; 0 behind the last click."""
         from_last = lengths.unsqueeze(1) - 1 - torch.arange(h.size(1), device=h.device)  # [B, L]
-        positions = self.positions(self.bucket[from_last.clamp(min=0)])  # [B, L, D]
+        positions = self.positions(from_last.clamp(min=0))  # [B, L, D]
         z = torch.tanh(self.w3(torch.cat([h, positions, *side], dim=-1)))  # [B, L, D]
         mean = self.w5(masked_mean(h, mask)).unsqueeze(1)  # [B, 1, D]
         beta: Tensor = (torch.sigmoid(self.w4(z) + mean) @ self.q2) * mask  # [B, L]
@@ -144,7 +137,7 @@ class GceGnn(SessionModel):
         self.aggregators = nn.ModuleList(
             GlobalAggregator(dim, settings.dropout_aggregator) for _ in range(settings.hops)
         )
-        self.attention = SessionAttention(dim, features.max_clicks, side_dim, settings.positions == "octaves")
+        self.attention = SessionAttention(dim, features.max_clicks, side_dim)
         self.around: Tensor | None = None
         self._initialise()
 

@@ -37,7 +37,7 @@ def reference_of(model: GceGnn, graph: GlobalGraph, features: ItemFeatures) -> R
             Hop(*(weights[f"aggregators.{hop}.{name}"] for name in ("w1.weight", "q1", "w2.weight")))
             for hop in range(settings.hops)
         ],
-        positions=positions_of(weights["attention.positions.weight"], settings),
+        positions=weights["attention.positions.weight"],
         w3=weights["attention.w3.weight"],
         b3=weights["attention.w3.bias"],
         w4=weights["attention.w4.weight"],
@@ -48,13 +48,6 @@ def reference_of(model: GceGnn, graph: GlobalGraph, features: ItemFeatures) -> R
         side=[side_of(item, weights, settings, features) for item in range(ITEMS + 1)],
         scale=settings.scale if settings.scoring == "cosine" else None,
     )
-
-
-def positions_of(table: list[list[float]], settings: GceGnnSettings) -> list[list[float]]:
-    """The vector of each place from the last click: its own, or that of 1, 2-3, 4-7, ..."""
-    octave = [0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3]
-    places = octave if settings.positions == "octaves" else range(MAX_CLICKS)
-    return [table[place] for place in places]
 
 
 def side_of(
@@ -73,14 +66,8 @@ def side_of(
 
 @pytest.mark.parametrize(
     "settings",
-    [
-        {},
-        {"hops": 2},
-        {"tags": True, "context": True},
-        {"tags": True, "hops": 2, "scoring": "cosine"},
-        {"positions": "octaves"},
-    ],
-    ids=["paper", "two hops", "srec", "cosine", "octaves"],
+    [{}, {"hops": 2}, {"tags": True, "context": True}, {"tags": True, "hops": 2, "scoring": "cosine"}],
+    ids=["paper", "two hops", "srec", "cosine"],
 )
 @pytest.mark.parametrize("graph", [random_graph(0), empty_graph()], ids=["graph", "no neighbours"])
 def test_scores_are_those_of_the_formulas(settings: dict[str, Any], graph: GlobalGraph) -> None:
