@@ -34,14 +34,19 @@ def blend(
     ] = "0",
     select_by: Annotated[str, typer.Option(help="Metric that chooses on validation.")] = "mrr@20",
     examples: Annotated[int, typer.Option(min=1, help="Validation examples to choose by, at most.")] = 10_000,
+    prefer: Annotated[
+        str,
+        typer.Option(help="best, or steady: the least of --run within one standard error of the best."),
+    ] = "best",
     data: Annotated[Path | None, typer.Option(help="DATA, where it has moved since training.")] = None,
 ) -> None:
     """Make one run of two; validation chooses their weights by session length, test is never looked at."""
     from srec.training.blend import blend_runs
-    from srec.training.blend_weights import wish
+    from srec.training.blend_weights import BlendWish, checked
     from srec.training.run import Run
 
-    asked = wish(mode, short_clicks, None if penalty == TUNE else _penalty(penalty), select_by, examples)
+    loss = None if penalty == TUNE else _penalty(penalty)
+    asked = checked(BlendWish(mode, short_clicks, loss, select_by, examples, prefer))
     with bar("weighing") as (progress, task):
         record = blend_runs(
             Run(run),

@@ -21,7 +21,9 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder that `srec prepare` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder to write the run to.")],
     model: Annotated[str, typer.Option(help="Model, by its registry name.")] = "gce-gnn",
-    preset: Annotated[str, typer.Option(help="Settings to start from: srec, paper, best or tiny.")] = "srec",
+    preset: Annotated[
+        str, typer.Option(help="Settings to start from: srec, steady, paper, best or tiny.")
+    ] = "srec",
     change: Annotated[
         list[str] | None, typer.Option("--set", help="A setting over the preset's, name=value; repeat.")
     ] = None,

@@ -137,6 +137,7 @@ def _write(
             "blend": {
                 "mode": wish.mode,
                 "select_by": wish.select_by,
+                "prefer": wish.prefer,
                 FIRST: {"model": first.settings.model, "run": first.digest},
                 SECOND: {"model": second.settings.model, "run": second.digest},
             },

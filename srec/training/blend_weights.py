@@ -12,13 +12,14 @@ from torch import Tensor
 from srec.data.dataset import Examples
 from srec.errors import InputError, nearest
 from srec.evaluation.evaluate import LENGTH_GROUPS, Progress
-from srec.evaluation.metrics import MAX_K, METRICS, metrics
+from srec.evaluation.metrics import MAX_K, METRICS, gains, metrics
 from srec.graph.inputs import model_inputs
 from srec.graph.session import pad_clicks
 from srec.models.blend import Blend, LengthGroup
 from srec.serving.ranker import Ranker
 
 MODES: Final = ("blended", "routed")
+PREFERENCES: Final = ("best", "steady")
 WEIGHTS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SHARPNESS: Final = (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
 LONGEST_ROUTED: Final = 6  # clicks up to which all sessions may go to the second model
@@ -35,6 +36,9 @@ class BlendWish:
         penalty: of popular items; None: validation chooses.
         select_by: the metric that chooses.
         examples: validation examples that are looked at, drawn evenly.
+        prefer: with ``blended``, ``best`` by that metric, or ``steady``: the least of the first model within
+            one standard error of the best. A trained model is the one whose answers change with its seed and
+            with every click, and validation seldom tells neighbouring weights apart.
     """
 
     mode: str = "blended"
@@ -42,19 +46,23 @@ class BlendWish:
     penalty: float | None = 0.0
     select_by: str = "mrr@20"
     examples: int = 10_000
+    prefer: str = "best"
 
 
-def wish(
-    mode: str, short_clicks: int | None, penalty: float | None, select_by: str, examples: int
-) -> BlendWish:
-    """Check what a person asks for; ``InputError`` for unknown names, and for what does not go together."""
-    if mode not in MODES:
-        raise InputError(f"--mode {mode}{nearest(mode, MODES)}: known are {', '.join(MODES)}")
-    if select_by not in METRICS:
-        raise InputError(f"--select-by {select_by}{nearest(select_by, METRICS)}: {', '.join(METRICS)}")
-    if short_clicks is not None and mode != "routed":
-        raise InputError(f"--short-clicks {short_clicks} goes with --mode routed: a blend weighs all lengths")
-    return BlendWish(mode, short_clicks, penalty, select_by, examples)
+def checked(wish: BlendWish) -> BlendWish:
+    """What a person asks for; ``InputError`` for unknown names, and for what does not go together."""
+    for option, value, known in (
+        ("--mode", wish.mode, MODES),
+        ("--select-by", wish.select_by, METRICS),
+        ("--prefer", wish.prefer, PREFERENCES),
+    ):
+        if value not in known:
+            raise InputError(f"{option} {value}{nearest(value, known)}: known are {', '.join(known)}")
+    if wish.short_clicks is not None and wish.mode != "routed":
+        raise InputError(f"--short-clicks {wish.short_clicks} goes with --mode routed")
+    if wish.prefer != "best" and wish.mode != "blended":
+        raise InputError(f"--prefer {wish.prefer} goes with --mode blended: a route has no weights")
+    return wish
 
 
 @dataclass(frozen=True)
@@ -77,11 +85,11 @@ class Trials:
             clicks = wish.short_clicks if wish.short_clicks is not None else self._route(wish.select_by)
             routed = (LengthGroup(longest=clicks, weight=0),) if clicks else ()
             return (*routed, LengthGroup(weight=1))
-        everything = self._best(np.ones(len(self.lengths), bool), wish.select_by)
+        everything = self._best(np.ones(len(self.lengths), bool), wish)
         groups = []
         for low, high in LENGTH_GROUPS.values():
             inside = (self.lengths >= low) & (self.lengths <= high)
-            weight, sharpness = self._best(inside, wish.select_by) if inside.any() else everything
+            weight, sharpness = self._best(inside, wish) if inside.any() else everything
             longest = int(high) if np.isfinite(high) else None
             groups.append(LengthGroup(longest=longest, weight=weight, sharpness=sharpness))
         return tuple(groups)
@@ -97,9 +105,15 @@ class Trials:
                     found.append({"clicks": name, "weight": weight, "sharpness": sharpness, **measured})
         return found
 
-    def _best(self, inside: NDArray[np.bool_], by: str) -> tuple[float, float]:
-        values = [metrics(ranks[inside])[by] for ranks in self.ranks]
-        return self.tried[int(np.argmax(values))]
+    def _best(self, inside: NDArray[np.bool_], wish: BlendWish) -> tuple[float, float]:
+        values = np.stack([gains(ranks[inside])[wish.select_by] for ranks in self.ranks])  # [T, E]
+        best = int(values.mean(axis=1).argmax())
+        if wish.prefer == "best":
+            return self.tried[best]
+        behind = values[best] - values  # [T, E], of the same examples: most of their noise is common
+        error = behind.std(axis=1) / np.sqrt(behind.shape[1])
+        near: list[int] = np.flatnonzero(behind.mean(axis=1) <= error).tolist()
+        return self.tried[min(near, key=lambda index: (self.tried[index][0], behind[index].mean()))]
 
     def _route(self, by: str) -> int:
         """Up to how many clicks the second model answers, 0 to ``LONGEST_ROUTED``."""

@@ -15,7 +15,7 @@ from srec.prepare import SessionSettings, prepare_sessions
 from srec.serving.artifact import Artifact
 from srec.serving.contract import Request
 from srec.training.blend import blend_runs
-from srec.training.blend_weights import BlendWish, wish
+from srec.training.blend_weights import BlendWish, Trials, checked
 from srec.training.run import Run
 from tests.training.small import prepare_cycle, quick, trained
 
@@ -156,16 +156,25 @@ def test_runs_that_do_not_fit_are_refused(parts: tuple[Run, Run], data: Dataset,
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("routd", None, 0.0, "mrr@20", 1), r'--mode routd \(did you mean "routed"\?\)'),
-        (("routed", None, 0.0, "mrr@21", 1), r"--select-by mrr@21 \(did you mean"),
-        (("blended", 2, 0.0, "mrr@20", 1), "--short-clicks 2 goes with --mode routed"),
+        (BlendWish("routd"), r'--mode routd \(did you mean "routed"\?\)'),
+        (BlendWish(select_by="mrr@21"), r"--select-by mrr@21 \(did you mean"),
+        (BlendWish(short_clicks=2), "--short-clicks 2 goes with --mode routed"),
+        (BlendWish(prefer="stead"), r'--prefer stead \(did you mean "steady"\?\)'),
+        (BlendWish("routed", prefer="steady"), "--prefer steady goes with --mode blended"),
     ],
 )
-def test_wishes_that_make_no_sense_are_named(
-    asked: tuple[str, int | None, float, str, int], message: str
-) -> None:
+def test_wishes_that_make_no_sense_are_named(asked: BlendWish, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        wish(*asked)
+        checked(asked)
+
+
+def test_steady_takes_the_least_of_the_first_model_that_is_as_good() -> None:
+    """Weight 0.9 is best by one example of a hundred, 0.3 as good within the error, 0.1 clearly worse."""
+    ranks = np.ones((3, 100), np.int64)
+    ranks[0, :1], ranks[1, 1:3], ranks[2, :40] = 2, 2, 2
+    trials = Trials([(0.9, 1.0), (0.3, 1.0), (0.1, 1.0)], ranks, np.full(100, 5))
+    assert {group.weight for group in trials.choose(BlendWish())} == {0.9}
+    assert {group.weight for group in trials.choose(BlendWish(prefer="steady"))} == {0.3}
 
 
 def test_the_parts_are_sealed_with_the_blend(blended: Run) -> None:

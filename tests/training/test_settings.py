@@ -49,7 +49,12 @@ def test_changes_lie_over_the_preset() -> None:
     ("model", "preset", "changes", "message"),
     [
         ("gce-gn", "srec", {}, r'no model "gce-gn" \(did you mean "gce-gnn"\?\)'),
-        ("gce-gnn", "papers", {}, r'no preset "papers" \(did you mean "paper"\?\): srec, paper, best, tiny'),
+        (
+            "gce-gnn",
+            "papers",
+            {},
+            r'no preset "papers" \(did you mean "paper"\?\): srec, steady, paper, best, tiny',
+        ),
         (
             "gce-gnn",
             "srec",
