@@ -21,7 +21,7 @@ from srec.evaluation.stability import (
     same_pairs,
 )
 from srec.serving.ranker import Ranker
-from srec.training.run import Run
+from srec.training.run import FIRST, SECOND, Run
 
 
 def stability_of_runs(
@@ -113,10 +113,13 @@ def _check_alike(runs: Sequence[Run]) -> None:
 
 
 def _without_seed(run: Run) -> dict[str, Any]:
+    """What was asked for; a blend's weights are what came of it, and may differ with the seed."""
     settings = run.settings
+    asked = run.record.get("blend", settings.parameters)
+    wish = {name: value for name, value in asked.items() if name not in (FIRST, SECOND)}
     return {
         "data": run.record["data"]["digest"],
         "model": settings.model,
-        **settings.parameters,
+        **wish,
         **settings.training.model_dump(exclude={"seed"}),
     }

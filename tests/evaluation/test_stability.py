@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ from srec.models.popularity import Popularity
 from srec.models.tags import Tags
 from srec.serving.ranker import EagerScorer, Ranker
 from srec.stores.array import ArrayStore
+from srec.training.blend import blend_runs
+from srec.training.blend_weights import BlendWish
 from srec.training.run import Run
 from tests.models.contract import MAX_CLICKS, build, flat, random_graph, random_sessions
 from tests.training.small import quick, trained
@@ -135,3 +138,20 @@ def test_seeds_of_one_model_only(
     other = trained(sessions, tmp_path_factory.mktemp("other") / "RUN", quick(epochs=1, l2=0.1))
     with pytest.raises(InputError, match=r"differs from .* in l2: give runs that differ in the seed only"):
         stability_of_runs([runs[0], other], "test", 9, None, lambda *_: None)
+
+
+def test_blends_of_two_seeds_may_weigh_their_models_differently(
+    runs: list[Run], sessions: Dataset, tmp_path: Path
+) -> None:
+    """The weights are what validation made of a seed, not what was asked for."""
+    counts = trained(sessions, tmp_path / "POP", quick("pop"))
+    blends = []
+    for index, run in enumerate(runs):
+        blend_runs(run, counts, tmp_path / f"BLEND{index}", BlendWish(examples=50))
+        blends.append(Run(tmp_path / f"BLEND{index}"))
+    other = {"groups": [{"longest": None, "weight": 0.123, "sharpness": 1.0}], "penalty": 0.0}
+    blends[1].settings = blends[1].settings.model_copy(update={"parameters": other})
+    assert stability_of_runs(blends, "test", 20, None, lambda done, total: None)["seed"]["sessions"] > 10
+    blends[1].record["blend"]["prefer"] = "steady"
+    with pytest.raises(InputError, match=r"differs from .* in prefer"):
+        stability_of_runs(blends, "test", 20, None, lambda done, total: None)
