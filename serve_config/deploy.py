@@ -1,7 +1,6 @@
 """A new version beside the old one, checked, then in its place; a failure changes nothing."""
 
 import contextlib
-import fcntl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from srec.errors import DataError, HostError, InputError, SrecError
 from srec.export.archive import read_archive, read_manifest
+from srec.lock import held
 from srec.serve_config.archives import Archives, History
 from srec.serve_config.checks import Comparison, check_golden, compare
 from srec.serve_config.management import Management
@@ -182,13 +182,8 @@ def _check_shadow(shadow: Shadow, say: Say, artifact: Artifact, old_url: str, ne
 def _exclusive(management_url: str) -> Iterator[_Change]:
     """The change to make, one at a time for a service."""
     service = RunningService.find(management_url)
-    with (service.folder / "deploy.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HostError(
-                "another deploy or rollback of this service is under way: wait for its end"
-            ) from None
+    busy = HostError("another deploy or rollback of this service is under way: wait for its end")
+    with held(service.folder / "deploy.lock", busy):
         yield _Change(service)
 
 

@@ -75,6 +75,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def file_stamp(path: Path) -> list[int] | None:
+    """Size and time of a path's last change, to know it again unread; None for a URL or what is missing."""
+    if not path.exists():
+        return None
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
 def digest_of(digests: dict[str, str]) -> str:
     """One digest for a set of files, given ``{name: digest}``; independent of the order."""
     return hashlib.sha256(json.dumps(sorted(digests.items())).encode()).hexdigest()

@@ -45,7 +45,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure answers: P, MRR and NDCG at 5, 10 and 20, by length, beyond accuracy, with intervals and ms."""
-    _split(split)
+    check_split(split)
     if (run is None) == (artifact is None):
         raise InputError("evaluate takes either --run RUN or --artifact ARTIFACT")
     _threads(threads)
@@ -75,7 +75,7 @@ def compare(
     json_file: JsonOption = None,
 ) -> None:
     """The difference of two models on the same examples, with the paired bootstrap's intervals."""
-    _split(split)
+    check_split(split)
     from srec.evaluation.compare import compare as paired
     from srec.evaluation.compare import measure
 
@@ -116,7 +116,7 @@ def stability(
     json_file: JsonOption = None,
 ) -> None:
     """How much answers change with one click more, one less, two swapped, and with another seed."""
-    _split(split)
+    check_split(split)
     _threads(threads)
     from srec.evaluation.stability_report import stability_of_runs
     from srec.training.run import Run
@@ -138,7 +138,8 @@ def stability(
     table(f"{figures['model']} on {split}", ["change", "sessions", "RBO", "top-10 Jaccard"], rows)
 
 
-def _split(split: str) -> None:
+def check_split(split: str) -> None:
+    """``InputError`` for what is no split that is measured."""
     if split not in SPLITS:
         raise InputError(
             f'--split {split}: there is no such split{nearest(split, SPLITS)}, take "validation" or "test"'

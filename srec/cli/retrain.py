@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from srec.cli.console import note, table
 from srec.cli.deploy import HERE, Management, deploy
-from srec.cli.learn import TrainingProgress, pair
+from srec.cli.learn import TrainingProgress, pair, ready_cpu
+from srec.cli.measure import check_split
 from srec.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def add_games(
     from srec.training.new_games import released_lately
     from srec.training.run import Run
 
-    if split not in ("validation", "test"):
-        raise InputError(f'--split {split}: there is no such split, take "validation" or "test"')
+    check_split(split)
     trained = Run(run)
     with Engine(None) as engine:
         known, _ = read_games(engine, games)
@@ -103,7 +103,7 @@ def retrain(
         return
     if not reviews or games is None:
         raise InputError("retrain takes --reviews FILE (repeated for several) and --games FILE")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    ready_cpu()
     import torch
 
     from srec.retraining.retrain import RetrainSettings

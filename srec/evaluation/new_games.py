@@ -11,8 +11,6 @@ from srec.data.dataset import Dataset
 from srec.errors import DataError, InputError
 from srec.ids import Vocabulary
 from srec.serving.new_games import NewGames
-from srec.serving.ranker import EagerScorer, Ranker
-from srec.stores.array import ArrayStore
 from srec.topk import Selection, TopK
 from srec.training.run import Run
 
@@ -43,7 +41,7 @@ def evaluate_new_games(run: Run, data: Dataset, split: str) -> dict[str, float]:
     games = NewGames(is_new, about["bonus"], about["share"])
     sessions, targets = _examples(run, data.folder / f"new_{split}.parquet", data)
     answers, among = [], []
-    ranker = _ranker(run)
+    ranker = run.ranker()
     for start in range(0, len(sessions), BATCH):
         batch = sessions[start : start + BATCH]
 
@@ -62,11 +60,6 @@ def evaluate_new_games(run: Run, data: Dataset, split: str) -> dict[str, float]:
         "recall@20_among_new": _found(among, targets),
         "by_chance": known * min(1.0, ANSWERED / int(is_new.sum())),
     }
-
-
-def _ranker(run: Run) -> Ranker:
-    model = run.model()
-    return Ranker(EagerScorer(model, model.hops), ArrayStore(run.graph()), run.settings.training.max_clicks)
 
 
 def _examples(run: Run, path: Path, data: Dataset) -> tuple[list[list[int]], list[int]]:

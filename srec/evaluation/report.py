@@ -14,12 +14,9 @@ from srec.evaluation.beyond import ItemFacts, beyond_accuracy
 from srec.evaluation.evaluate import Progress, Ranks, Times, answer_examples, rank_targets
 from srec.evaluation.measured import Measured
 from srec.evaluation.metrics import MAX_K, rank_intervals
-from srec.models import SessionModel
 from srec.serving.artifact import Artifact
 from srec.serving.contract import Request
 from srec.serving.predictor import Predictor
-from srec.serving.ranker import EagerScorer, Ranker
-from srec.stores.array import ArrayStore
 from srec.training.run import Run
 
 ALONE: Final = 300  # examples that are answered in a call each, for the latency of a lone visitor
@@ -116,18 +113,8 @@ def rank_run(
         exclude_clicked = data.kind == "reviews"
     model = run.model(split == "validation")
     examples = examples_of(data, split, model.needs_times)
-    return rank_targets(
-        ranker_of(run, split, model), examples, exclude_clicked, progress, alone
-    ), exclude_clicked
-
-
-def ranker_of(run: Run, split: str, model: SessionModel | None = None) -> Ranker:
-    """The serving path of a run; on validation that of the model which validation selected."""
-    selection = split == "validation"
-    model = model or run.model(selection)
-    return Ranker(
-        EagerScorer(model, model.hops), ArrayStore(run.graph(selection)), run.settings.training.max_clicks
-    )
+    ranker = run.ranker(split == "validation", model)
+    return rank_targets(ranker, examples, exclude_clicked, progress, alone), exclude_clicked
 
 
 def examples_of(data: Dataset, split: str, times: bool = False) -> Examples:

@@ -10,7 +10,7 @@ import numpy as np
 from srec.data.dataset import Dataset
 from srec.errors import InputError
 from srec.evaluation.metrics import bootstrap_intervals
-from srec.evaluation.report import examples_of, ranker_of
+from srec.evaluation.report import examples_of
 from srec.evaluation.stability import (
     CHANGES,
     OVERLAPS,
@@ -98,7 +98,7 @@ def _ranker(run: Run, split: str) -> Ranker:
     model = run.model(split == "validation")
     if model.needs_times:
         raise InputError(f"{run.folder}: {model.name} reads the clicks' times, which a changed session lacks")
-    return ranker_of(run, split, model)
+    return run.ranker(split == "validation", model)
 
 
 def _check_alike(runs: Sequence[Run]) -> None:

@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from srec.models.base import ItemFeatures, ModelSettings, SessionModel
+from srec.models.popularity import below_one
 from srec.models.ragged import entries, occurrences, rank_within, starts_of
 
 TIE = 1e-6  # of a popularity below 1: orders equal similarities, and what has none
@@ -66,8 +67,7 @@ class ItemKnn(SessionModel):
             last = min(max(last, first + 1), self.n_items + 1)
             self._keep(*self._similar(index, torch.arange(first, last)))
             first = last
-        clicks = np.bincount(items, minlength=self.n_items + 1)
-        self.popularity.copy_(torch.from_numpy(TIE * clicks / (clicks.max() + 1)))
+        self.popularity.copy_(torch.from_numpy(TIE * below_one(items, self.n_items)))
 
     def _similar(self, index: "_Index", items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pairs of some items, int64 [n] ascending, with others: item, other item, similarity, [M] each."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from srec.graph.neighbours import heaviest
 from srec.models.base import ItemFeatures, ModelSettings, SessionModel
+from srec.models.popularity import below_one
 
 SUCCESSORS = 200  # kept an item: enough for k = 100 with a whole session of 50 excluded
 
@@ -35,8 +36,7 @@ class LastItemMarkov(SessionModel):
         table = heaviest(*np.unique(keys, return_counts=True), self.n_items, SUCCESSORS)
         self.successors.copy_(torch.from_numpy(table.neighbours))
         self.counts.copy_(torch.from_numpy(table.weights))
-        clicks = np.bincount(items, minlength=self.n_items + 1)
-        self.popularity.copy_(torch.from_numpy(clicks / (clicks.max() + 1)))  # below 1: only breaks ties
+        self.popularity.copy_(torch.from_numpy(below_one(items, self.n_items)))
 
     def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Successions plus a popularity below 1, float32 [B, V]."""

@@ -8,6 +8,13 @@ from torch import Tensor
 from srec.models.base import ItemFeatures, ModelSettings, SessionModel
 
 
+def below_one(items: NDArray[np.int32], n_items: int) -> NDArray[np.float64]:
+    """Training clicks of every item as a number from 0 to below 1, [V+1]: what orders equal counts."""
+    clicks = np.bincount(items, minlength=n_items + 1)
+    shares: NDArray[np.float64] = clicks / (clicks.max() + 1)
+    return shares
+
+
 class Popularity(SessionModel):
     """Scores an item by its clicks in the training sequences."""
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from srec.models.base import ItemFeatures, ModelSettings, SessionModel
 from srec.models.layers import click_mask
+from srec.models.popularity import below_one
 
 
 class SessionPopularity(SessionModel):
@@ -26,8 +27,7 @@ class SessionPopularity(SessionModel):
 
     def fit(self, items: NDArray[np.int32], offsets: NDArray[np.int64]) -> None:
         """Count the clicks on every item."""
-        clicks = np.bincount(items, minlength=self.n_items + 1)
-        self.popularity.copy_(torch.from_numpy(clicks / (clicks.max() + 1)))  # below 1: breaks ties only
+        self.popularity.copy_(torch.from_numpy(below_one(items, self.n_items)))
 
     def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Clicks in the session plus popularity, float32 [B, V]."""

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from srec.models.base import ItemFeatures, ModelSettings, SessionModel
 from srec.models.layers import click_mask
+from srec.models.popularity import below_one
 from srec.models.ragged import entries, occurrences, rank_within, starts_of
 
 TIE = 1e-6  # of a popularity below 1: orders what no similar session holds
@@ -113,8 +114,7 @@ class VSknn(SessionModel):
         self.held_places = torch.from_numpy(known.place[by_item][kept].astype(np.int32))
         if self.settings.idf:
             self.idf = torch.from_numpy(np.log(count / np.maximum(held, 1))).float()
-        clicks = np.bincount(items, minlength=rows)
-        self.popularity = torch.from_numpy(TIE * clicks / (clicks.max() + 1)).float()
+        self.popularity = torch.from_numpy(TIE * below_one(items, self.n_items)).float()
 
     def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Similar sessions' scores plus a popularity below ``TIE``, float32 [B, V]."""

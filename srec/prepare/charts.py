@@ -1,9 +1,8 @@
 """Charts as SVG text: no drawing library, and a page that holds them needs no other file."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
-from typing import NamedTuple
+
+from srec.svg import Axis, begin, grid, heading, short, text
 
 Points = Sequence[tuple[float, float]]
 Label = Callable[[float], str]
@@ -11,33 +10,6 @@ Label = Callable[[float], str]
 WIDTH, HEIGHT = 760, 270
 LEFT, RIGHT, TOP, BOTTOM = 62, 20, 40, 44
 COLOURS = ("#9db8cc", "#1b5e8a", "#c2571a")
-_STYLE = "text{font:12px system-ui,sans-serif;fill:#444}.title{font-weight:600;font-size:14px;fill:#111}"
-
-
-class Axis(NamedTuple):
-    """Values from ``low`` to ``high``, linear or logarithmic, onto pixels."""
-
-    low: float
-    high: float
-    begin: float
-    end: float
-    log: bool = False
-
-    def at(self, value: float) -> float:
-        """The pixel of a value; what lies outside is drawn on the edge."""
-        place, low, high = min(max(value, self.low), self.high), self.low, self.high
-        if self.log:
-            place, low, high = math.log(place), math.log(low), math.log(high)
-        return self.begin + (place - low) / (high - low) * (self.end - self.begin)
-
-    def ticks(self) -> list[float]:
-        """Round values along it: powers of ten, or about five steps of 1, 2 or 5."""
-        if self.log:
-            tens = range(math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
-            return [10.0**ten for ten in tens]
-        ten = 10.0 ** math.floor(math.log10((self.high - self.low) / 5))
-        step = next(digit * ten for digit in (1, 2, 5, 10) if digit * ten * 5.01 >= self.high - self.low)
-        return [step * n for n in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
 
 
 def line_chart(
@@ -65,9 +37,9 @@ def line_chart(
     y_axis = Axis(1 if log else 0, max(*ys, 2 if log else 1), HEIGHT - BOTTOM, TOP, log)
     labels = dict(x_ticks) if x_ticks is not None else {x: short(x) for x in x_axis.ticks()}
     parts = [part for name, stretch in (marks or {}).items() for part in _shade(name, x_axis, *stretch)]
-    parts += _grid(y_axis)
-    parts += [_text(x_axis.at(x), HEIGHT - BOTTOM + 17, label, "middle") for x, label in labels.items()]
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle"))
+    parts += grid(y_axis, LEFT, WIDTH - RIGHT)
+    parts += [text(x_axis.at(x), HEIGHT - BOTTOM + 17, label, "middle") for x, label in labels.items()]
+    parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle"))
     colours = COLOURS[1:] if len(lines) == 1 else COLOURS
     for colour, line in zip(colours, lines.values(), strict=False):
         places = " ".join(f"{x_axis.at(x):.1f},{y_axis.at(y):.1f}" for x, y in line)
@@ -80,13 +52,13 @@ def column_chart(title: str, columns: Sequence[tuple[str, float]], *, x_label: s
     """Draw a column for each (label, value), the value above it."""
     y_axis = Axis(0, max(1, *(value for _, value in columns)), HEIGHT - BOTTOM, TOP + 12)
     step = (WIDTH - RIGHT - LEFT) / len(columns)
-    parts = _grid(y_axis)
+    parts = grid(y_axis, LEFT, WIDTH - RIGHT)
     for place, (label, value) in enumerate(columns):
         x, y = LEFT + step * (place + 0.12), y_axis.at(value)
         parts.append(_bar(x, y, step * 0.76, HEIGHT - BOTTOM - y))
-        parts.append(_text(x + step * 0.38, y - 4, short(value), "middle"))
-        parts.append(_text(x + step * 0.38, HEIGHT - BOTTOM + 17, label, "middle"))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle"))
+        parts.append(text(x + step * 0.38, y - 4, short(value), "middle"))
+        parts.append(text(x + step * 0.38, HEIGHT - BOTTOM + 17, label, "middle"))
+    parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle"))
     return _svg(title, parts, HEIGHT)
 
 
@@ -98,42 +70,21 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float, str]], whole: float) 
     parts = []
     for place, (label, value, said) in enumerate(bars):
         y, filled = TOP + row * place, width * value / max(whole, 1)
-        parts.append(_text(left - 8, y + 14, label, "end"))
+        parts.append(text(left - 8, y + 14, label, "end"))
         parts.append(f'<rect x="{left}" y="{y + 2}" width="{width}" height="{row - 6}" fill="#eef2f5"/>')
         parts.append(_bar(left, y + 2, filled, row - 6))
-        parts.append(_text(left + width + 8, y + 14, said, "start"))
+        parts.append(text(left + width + 8, y + 14, said, "start"))
     return _svg(title, parts, height)
 
 
-def short(value: float) -> str:
-    """A number as a label: 950, 12.5k, 3M; never more than three digits of it."""
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= unit:
-            return f"{value / unit:.3g}{name}"
-    return f"{value:.3g}"
-
-
 def _svg(title: str, parts: Sequence[str], height: float, legend: Sequence[tuple[str, str]] = ()) -> str:
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" role="img" '
-        f'aria-label="{escape(title)}"><style>{_STYLE}</style>'
-        f'<text x="0" y="18" class="title">{escape(title)}</text>'
-    )
+    head = begin(title, WIDTH, height) + heading(title, 0)
     named = []
     for place, (colour, name) in enumerate(reversed(legend)):
         x = WIDTH - RIGHT - 110 * place
         named.append(f'<rect x="{x - 102}" y="9" width="14" height="10" fill="{colour}"/>')
-        named.append(_text(x - 84, 18, name, "start"))
+        named.append(text(x - 84, 18, name, "start"))
     return head + "".join([*named, *parts]) + "</svg>"
-
-
-def _grid(axis: Axis) -> list[str]:
-    lines = []
-    for value in axis.ticks():
-        y = axis.at(value)
-        lines.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#e4e4e4"/>')
-        lines.append(_text(LEFT - 7, y + 4, short(value), "end"))
-    return lines
 
 
 def _shade(name: str, axis: Axis, first: float, last: float) -> list[str]:
@@ -143,13 +94,9 @@ def _shade(name: str, axis: Axis, first: float, last: float) -> list[str]:
     return [
         f'<rect x="{x:.1f}" y="{TOP}" {size} fill="{COLOURS[2]}" fill-opacity="0.13"/>',
         f'<path d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="{COLOURS[2]}"/>',
-        f'<g transform="translate({x - 4:.1f} {TOP + 4}) rotate(-90)">{_text(0, 0, name, "end")}</g>',
+        f'<g transform="translate({x - 4:.1f} {TOP + 4}) rotate(-90)">{text(0, 0, name, "end")}</g>',
     ]
 
 
 def _bar(x: float, y: float, width: float, height: float) -> str:
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{COLOURS[1]}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

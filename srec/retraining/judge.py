@@ -13,7 +13,7 @@ from srec.evaluation.compare import compare
 from srec.evaluation.evaluate import rank_targets
 from srec.evaluation.measured import Measured
 from srec.evaluation.metrics import metrics
-from srec.evaluation.report import examples_of, ranker_of
+from srec.evaluation.report import examples_of
 from srec.ids import Vocabulary
 from srec.training.run import Run
 
@@ -72,7 +72,7 @@ def ranks_on(run: Run, data: Dataset) -> NDArray[np.int64]:
     known, rankable = _translated(examples, data.vocabulary, Vocabulary(run.items()["appid"].to_pylist()))
     ranks = np.zeros(len(examples), np.int64)
     if len(known):
-        ranks[rankable] = rank_targets(ranker_of(run, "test", model), known, exclude_clicked=True).ranks
+        ranks[rankable] = rank_targets(run.ranker(model=model), known, exclude_clicked=True).ranks
     return ranks
 
 

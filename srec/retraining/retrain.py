@@ -16,7 +16,7 @@ import srec
 from srec.data.dataset import Dataset
 from srec.export.archive import build_archive
 from srec.export.pipeline import export_run
-from srec.io import write_json
+from srec.io import file_stamp, write_json
 from srec.models import model_class
 from srec.prepare import ReviewSettings, prepare_reviews
 from srec.prepare.engine import Engine
@@ -173,15 +173,7 @@ def _plan(
 ) -> dict[str, Any]:
     """What a candidate is made from; equal plans make the same candidate."""
     return {
-        "files": {str(path): _stamp(Path(path)) for path in [*reviews, games]},
+        "files": {str(path): file_stamp(Path(path)) for path in [*reviews, games]},
         "settings": settings.model_dump(mode="json"),
         "current": None if current is None else current.name,
     }
-
-
-def _stamp(path: Path) -> list[int] | None:
-    """Size and time of a file's last change; None for what is no local file."""
-    if not path.is_file():
-        return None
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]

@@ -9,7 +9,6 @@
 A version is good once ``current`` points at it. A process that dies anywhere leaves ``current`` as it was.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any
 
 from srec.errors import HostError, InputError
 from srec.io import read_json, write_json
+from srec.lock import held
 
 RECORD, PLAN, ARCHIVE = "record.json", "plan.json", "srec.mar"
 
@@ -37,13 +37,8 @@ class State:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One retraining at a time; ``HostError`` while another is under way. Ends with its process."""
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise HostError(
-                    f"another retraining in {self.folder} is under way: wait for its end"
-                ) from None
+        busy = HostError(f"another retraining in {self.folder} is under way: wait for its end")
+        with held(self.folder / "lock", busy):
             yield
 
     @property

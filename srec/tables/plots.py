@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Any, Final
 
 from srec.evaluation.evaluate import LENGTH_GROUPS
-from srec.prepare.charts import Axis, short
+from srec.svg import Axis, begin, grid, heading, text
 from srec.tables.markdown import shown_name
 
 Entry = dict[str, Any]
@@ -16,7 +15,6 @@ COLOURS: Final = (
     "#1b5e8a", "#c2571a", "#3c7a3c", "#8a3b8f", "#b3261e", "#7a6a1b", "#2a8f8f", "#555555",
 )  # fmt: skip
 DASHES: Final = ("", "6 3", "2 3")
-_STYLE = "text{font:12px system-ui,sans-serif;fill:#444}.title{font-weight:600;font-size:14px;fill:#111}"
 
 
 def plots(table: Entry) -> dict[str, str]:
@@ -37,7 +35,8 @@ def by_length(title: str, rows: Sequence[Entry], metric: str) -> str:
     x_axis = Axis(0, max(1, len(groups) - 1), LEFT + 30, WIDTH - RIGHT - 30)
     top = max(100 * found[metric] for row in rows for found in row["by_length"].values())
     y_axis = Axis(0, max(top, 1e-6), HEIGHT - BOTTOM, TOP)
-    parts = [*_grid(y_axis), *_labels(x_axis, groups, "clicks of the session", shown_name(metric))]
+    parts = grid(y_axis, LEFT, WIDTH - RIGHT)
+    parts += _labels(x_axis, groups, "clicks of the session", shown_name(metric))
     for number, row in enumerate(rows):
         points = [
             (x_axis.at(place), y_axis.at(100 * row["by_length"][group][metric]))
@@ -62,13 +61,13 @@ def quality(title: str, rows: Sequence[Entry], metric: str) -> str:
     )
     x_axis = Axis(low, max(high, 10 * low), LEFT + 10, WIDTH - RIGHT - 10, log=True)
     y_axis = Axis(0, max([y for _, y in points] + [1e-6]) * 1.05, HEIGHT - BOTTOM, TOP)
-    parts = _grid(y_axis)
-    parts += [_text(x_axis.at(tick), HEIGHT - BOTTOM + 17, f"{tick:g}", "middle") for tick in x_axis.ticks()]
+    parts = grid(y_axis, LEFT, WIDTH - RIGHT)
+    parts += [text(x_axis.at(tick), HEIGHT - BOTTOM + 17, f"{tick:g}", "middle") for tick in x_axis.ticks()]
     parts += _labels(x_axis, [], "milliseconds an input, alone (median)", shown_name(metric))
     for number, (row, (x, y)) in enumerate(zip(timed, points, strict=True)):
         colour = COLOURS[number % len(COLOURS)]
         parts.append(f'<circle cx="{x_axis.at(x):.1f}" cy="{y_axis.at(y):.1f}" r="5" fill="{colour}"/>')
-        parts.append(_text(x_axis.at(x) + 7, y_axis.at(y) + 4, str(number + 1), "start"))
+        parts.append(text(x_axis.at(x) + 7, y_axis.at(y) + 4, str(number + 1), "start"))
         parts += _legend(number, f"{number + 1} {row['label']}{'' if row['served'] else ' (eager)'}")
     return _svg(f"{title}: {shown_name(metric)} in % against milliseconds an input", parts)
 
@@ -81,19 +80,10 @@ def _milliseconds(row: Entry) -> float:
 
 def _labels(axis: Axis, groups: Sequence[str], x_label: str, y_label: str) -> list[str]:
     parts = [
-        _text(axis.at(place), HEIGHT - BOTTOM + 17, group, "middle") for place, group in enumerate(groups)
+        text(axis.at(place), HEIGHT - BOTTOM + 17, group, "middle") for place, group in enumerate(groups)
     ]
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x_label, "middle"))
-    return [*parts, _text(LEFT - 40, TOP - 10, f"{y_label}, %", "start")]
-
-
-def _grid(axis: Axis) -> list[str]:
-    lines = []
-    for value in axis.ticks():
-        y = axis.at(value)
-        lines.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#e4e4e4"/>')
-        lines.append(_text(LEFT - 7, y + 4, short(value), "end"))
-    return lines
+    parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x_label, "middle"))
+    return [*parts, text(LEFT - 40, TOP - 10, f"{y_label}, %", "start")]
 
 
 def _line(points: Sequence[tuple[float, float]], number: int) -> list[str]:
@@ -109,16 +99,9 @@ def _legend(number: int, label: str) -> list[str]:
     x, y = WIDTH - RIGHT + 14, TOP + 18 * number
     colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
     stroke = f'stroke="{colour}" stroke-width="3" stroke-dasharray="{dash}"'
-    return [f'<path d="M{x} {y}h20" {stroke}/>', _text(x + 26, y + 4, label, "start")]
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return [f'<path d="M{x} {y}h20" {stroke}/>', text(x + 26, y + 4, label, "start")]
 
 
 def _svg(title: str, parts: Sequence[str]) -> str:
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}"><style>{_STYLE}</style><rect width="100%" height="100%" fill="white"/>'
-    )
-    return head + f'<text x="8" y="18" class="title">{escape(title)}</text>' + "".join(parts) + "</svg>\n"
+    head = begin(title, WIDTH, HEIGHT) + '<rect width="100%" height="100%" fill="white"/>'
+    return head + heading(title, 8) + "".join(parts) + "</svg>\n"

@@ -12,7 +12,7 @@ import srec
 from srec.bench.cpu import describe
 from srec.data.dataset import Dataset
 from srec.errors import SrecError
-from srec.io import read_json, write_json
+from srec.io import file_stamp, read_json, write_json
 from srec.manifest import DATA, RUN
 from srec.tables import plan
 from srec.tables.config import TableConfig
@@ -70,7 +70,7 @@ class Steps:
         config, out = self.config.data[dataset], self.work.data(dataset)
         command = plan.prepare_command(config, self.work.root, out)
         files = plan.input_files(config, self.work.root)
-        marks = [[str(file), *_mark(file)] for file in files]
+        marks = [[str(file), *(file_stamp(file) or (None, None))] for file in files]
         expected = {"command": command, "files": marks}
         known = self.work.prepared(dataset)
         if not (known.is_file() and (out / DATA.name).is_file() and read_json(known) == expected):
@@ -184,11 +184,3 @@ def code_version() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()
-
-
-def _mark(file: Path) -> list[Any]:
-    """Tells whether a file has changed without reading it; a URL or a missing file is left to ``prepare``."""
-    if not file.exists():
-        return [None, None]
-    facts = file.stat()
-    return [facts.st_size, facts.st_mtime_ns]

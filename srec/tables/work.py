@@ -1,6 +1,5 @@
 """The scratch folder of a table: DATA, RUNs, ranks and logs; one process at a time works in it."""
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from srec.errors import InputError, SrecError
+from srec.lock import held
 from srec.serve_config import follow_parent
 from srec.tables.plan import Job
 
@@ -62,13 +62,8 @@ class Work:
     def locked(self) -> Iterator[None]:
         """Hold the folder; ``InputError`` where another table, or a command that it left behind, holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(
-                    f"another `srec table` works in {self.folder}: wait for it, or take another --work"
-                ) from None
+        busy = InputError(f"another `srec table` works in {self.folder}: wait for it, or take another --work")
+        with held(self.folder / ".lock", busy):
             yield
 
     def command(self, arguments: Sequence[str], name: str) -> float:

@@ -23,6 +23,8 @@ from srec.io import new_folder, read_json, write_json
 from srec.manifest import RUN
 from srec.models import ItemFeatures, SessionModel, model_class
 from srec.models.blend import Blend, BlendSettings
+from srec.serving.ranker import EagerScorer, Ranker
+from srec.stores.array import ArrayStore
 from srec.training.settings import RunSettings
 
 GOLDEN_CANDIDATES = 64
@@ -114,6 +116,12 @@ class Run:
         name = "selection" if selection and self.refitted else "model"
         model.load_state_dict(load_file(self.folder / f"{name}.safetensors"))
         return model.eval()
+
+    def ranker(self, selection: bool = False, model: SessionModel | None = None) -> Ranker:
+        """The serving path of ``model``, eager; unset: of what ``model(selection)`` gives."""
+        model = model or self.model(selection)
+        store = ArrayStore(self.graph(selection))
+        return Ranker(EagerScorer(model, model.hops), store, self.settings.training.max_clicks)
 
     def features(self) -> ItemFeatures:
         """What the model knows of the items besides clicks."""

@@ -18,7 +18,7 @@ class _FullSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, sessions: Tensor, table: Tensor, *constants: Tensor) -> Tensor:
         targets, added, weights = constants
-        of_sessions, of_table = torch.empty_like(sessions), torch.zeros_like(table)
+        of_sessions, of_table = torch.empty_like(sessions), torch.empty_like(table)
         loss = torch.zeros((), device=sessions.device)
         rows = max(1, LARGEST // len(table))
         for start in range(0, len(targets), rows):
@@ -28,7 +28,7 @@ class _FullSoftmax(torch.autograd.Function):
             loss += losses
             surplus = surplus.to(table.dtype)
             of_sessions[part] = surplus @ table
-            of_table.addmm_(surplus.T, sessions[part])
+            of_table.addmm_(surplus.T, sessions[part], beta=int(start > 0))  # 0: not read
         ctx.save_for_backward(of_sessions, of_table)
         return loss
 

@@ -7,7 +7,6 @@ import torch
 
 from srec.data.dataset import Dataset
 from srec.errors import InputError
-from srec.evaluation.report import ranker_of
 from srec.export.pipeline import export_run
 from srec.serving.artifact import Artifact
 from srec.serving.contract import Request
@@ -38,7 +37,7 @@ def test_a_model_that_borrows_answers_as_trained(backend: str, reviews: Dataset,
 
 
 def run_scores(run: Run, items: list[int]) -> torch.Tensor:
-    return ranker_of(run, "test").scores([items])[0]
+    return run.ranker().scores([items])[0]
 
 
 @pytest.mark.parametrize("variant", ["exact", "distilled"])
