@@ -36,8 +36,12 @@ def blend(
     examples: Annotated[int, typer.Option(min=1, help="Validation examples to choose by, at most.")] = 10_000,
     prefer: Annotated[
         str,
-        typer.Option(help="best, or steady: the least of --run within one standard error of the best."),
+        typer.Option(help="best, or steady: answers that change least with a click, see --keep."),
     ] = "best",
+    keep: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="With steady: share of the blend's gain that must stay."),
+    ] = 0.5,
     data: Annotated[Path | None, typer.Option(help="DATA, where it has moved since training.")] = None,
 ) -> None:
     """Make one run of two; validation chooses their weights by session length, test is never looked at."""
@@ -46,7 +50,7 @@ def blend(
     from srec.training.run import Run
 
     loss = None if penalty == TUNE else _penalty(penalty)
-    asked = checked(BlendWish(mode, short_clicks, loss, select_by, examples, prefer))
+    asked = checked(BlendWish(mode, short_clicks, loss, select_by, examples, prefer, keep))
     with bar("weighing") as (progress, task):
         record = blend_runs(
             Run(run),

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from srec.manifest import RUN
 from srec.models.blend import Blend, BlendSettings, LengthGroup
 from srec.serving.ranker import EagerScorer, Ranker
 from srec.stores.array import ArrayStore
+from srec.training.blend_steady import try_steadiness
 from srec.training.blend_weights import BlendWish, try_weights
 from srec.training.run import BLEND, FIRST, SECOND, Run, blend_of
 
@@ -74,14 +76,19 @@ def blend_runs(
     pair, began = Pair(first, second), time.perf_counter()
     data = first.data(data_folder)
     data.verify()
-    examples = _sample(data.examples("validation"), wish.examples)
+    examples = sample(data.examples("validation"), wish.examples)
     if not len(examples):
         raise InputError(f"{data.folder} has no validation examples, by which the weights are chosen")
     excluded = data.kind == "reviews"
     any_weights = BlendSettings(groups=(LengthGroup(weight=1),))
-    trials = try_weights(pair.model(any_weights), pair.ranker(any_weights), examples, excluded, progress)
-    settings = BlendSettings(groups=trials.choose(wish), penalty=wish.penalty or 0.0)
+    model, path = pair.model(any_weights), pair.ranker(any_weights)
+    trials = try_weights(model, path, examples, excluded, progress)
     record: dict[str, Any] = {"examples": len(examples), "weights": trials.figures()}
+    if wish.prefer == "steady":
+        steadiness = try_steadiness(model, path, examples, trials.tried, progress)
+        trials = replace(trials, steadiness=steadiness)
+        record["steadiness"] = trials.steady_figures(wish.select_by)
+    settings = BlendSettings(groups=trials.choose(wish), penalty=wish.penalty or 0.0)
     if wish.penalty is None:
         settings, record["penalties"] = _try_penalties(pair, settings, examples, excluded, wish.select_by)
     chosen = rank_targets(pair.ranker(settings), data.examples("validation"), excluded, progress)
@@ -101,7 +108,7 @@ def _try_penalties(
     return settings.model_copy(update={"penalty": best["penalty"]}), figures
 
 
-def _sample(examples: Examples, count: int) -> Examples:
+def sample(examples: Examples, count: int) -> Examples:
     """At most ``count`` examples, evenly drawn."""
     if len(examples) <= count:
         return examples
@@ -138,6 +145,7 @@ def _write(
                 "mode": wish.mode,
                 "select_by": wish.select_by,
                 "prefer": wish.prefer,
+                "keep": wish.keep,
                 FIRST: {"model": first.settings.model, "run": first.digest},
                 SECOND: {"model": second.settings.model, "run": second.digest},
             },

@@ -1,7 +1,7 @@
 """Which weights blend two models best: every mixture of them is tried on validation, in one pass of both."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from srec.data.dataset import Examples
 from srec.errors import InputError, nearest
 from srec.evaluation.evaluate import LENGTH_GROUPS, Progress
-from srec.evaluation.metrics import MAX_K, METRICS, gains, metrics
+from srec.evaluation.metrics import MAX_K, METRICS, metrics
 from srec.graph.inputs import model_inputs
 from srec.graph.session import pad_clicks
 from srec.models.blend import Blend, LengthGroup
@@ -20,7 +20,7 @@ from srec.serving.ranker import Ranker
 
 MODES: Final = ("blended", "routed")
 PREFERENCES: Final = ("best", "steady")
-WEIGHTS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+WEIGHTS: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SHARPNESS: Final = (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
 LONGEST_ROUTED: Final = 6  # clicks up to which all sessions may go to the second model
 BATCH: Final = 64
@@ -36,9 +36,11 @@ class BlendWish:
         penalty: of popular items; None: validation chooses.
         select_by: the metric that chooses.
         examples: validation examples that are looked at, drawn evenly.
-        prefer: with ``blended``, ``best`` by that metric, or ``steady``: the least of the first model within
-            one standard error of the best. A trained model is the one whose answers change with its seed and
-            with every click, and validation seldom tells neighbouring weights apart.
+        prefer: with ``blended``, ``best`` by that metric, or ``steady``: the mixture whose answers change
+            least with a click (``srec.training.blend_steady``), one for all lengths, since a weight for each
+            is chosen by fewer examples than it takes to tell two apart.
+        keep: with ``steady``, which mixtures qualify: those with this share of what the best one gains on the
+            better of both models alone, or more. 1 is the best one, 0 the steadiest that loses nothing.
     """
 
     mode: str = "blended"
@@ -47,6 +49,7 @@ class BlendWish:
     select_by: str = "mrr@20"
     examples: int = 10_000
     prefer: str = "best"
+    keep: float = 0.5
 
 
 def checked(wish: BlendWish) -> BlendWish:
@@ -62,6 +65,8 @@ def checked(wish: BlendWish) -> BlendWish:
         raise InputError(f"--short-clicks {wish.short_clicks} goes with --mode routed")
     if wish.prefer != "best" and wish.mode != "blended":
         raise InputError(f"--prefer {wish.prefer} goes with --mode blended: a route has no weights")
+    if wish.keep != BlendWish.keep and wish.prefer != "steady":
+        raise InputError(f"--keep {wish.keep} goes with --prefer steady")
     return wish
 
 
@@ -73,11 +78,13 @@ class Trials:
         tried: weight of the first model and sharpness of the second, [T].
         ranks: from 1, int64 [T, E].
         lengths: clicks of each example, int64 [E].
+        steadiness: of the answers, 0 to 1, float64 [T]; empty where nobody asked.
     """
 
     tried: Sequence[tuple[float, float]]
     ranks: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    steadiness: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def choose(self, wish: BlendWish) -> tuple[LengthGroup, ...]:
         """Pick the groups that ``wish`` asks for."""
@@ -85,11 +92,14 @@ class Trials:
             clicks = wish.short_clicks if wish.short_clicks is not None else self._route(wish.select_by)
             routed = (LengthGroup(longest=clicks, weight=0),) if clicks else ()
             return (*routed, LengthGroup(weight=1))
-        everything = self._best(np.ones(len(self.lengths), bool), wish)
+        if wish.prefer == "steady":
+            weight, sharpness = self._steadiest(wish)
+            return (LengthGroup(weight=weight, sharpness=sharpness),)
+        everything = self._best(np.ones(len(self.lengths), bool), wish.select_by)
         groups = []
         for low, high in LENGTH_GROUPS.values():
             inside = (self.lengths >= low) & (self.lengths <= high)
-            weight, sharpness = self._best(inside, wish) if inside.any() else everything
+            weight, sharpness = self._best(inside, wish.select_by) if inside.any() else everything
             longest = int(high) if np.isfinite(high) else None
             groups.append(LengthGroup(longest=longest, weight=weight, sharpness=sharpness))
         return tuple(groups)
@@ -105,15 +115,23 @@ class Trials:
                     found.append({"clicks": name, "weight": weight, "sharpness": sharpness, **measured})
         return found
 
-    def _best(self, inside: NDArray[np.bool_], wish: BlendWish) -> tuple[float, float]:
-        values = np.stack([gains(ranks[inside])[wish.select_by] for ranks in self.ranks])  # [T, E]
-        best = int(values.mean(axis=1).argmax())
-        if wish.prefer == "best":
-            return self.tried[best]
-        behind = values[best] - values  # [T, E], of the same examples: most of their noise is common
-        error = behind.std(axis=1) / np.sqrt(behind.shape[1])
-        near: list[int] = np.flatnonzero(behind.mean(axis=1) <= error).tolist()
-        return self.tried[min(near, key=lambda index: (self.tried[index][0], behind[index].mean()))]
+    def steady_figures(self, by: str) -> list[dict[str, float]]:
+        """How steady and how good every mixture is over all lengths."""
+        measured = zip(self.tried, self.steadiness.tolist(), self.ranks, strict=True)
+        return [
+            {"weight": weight, "sharpness": sharpness, "steadiness": steadiness, by: metrics(ranks)[by]}
+            for (weight, sharpness), steadiness, ranks in measured
+        ]
+
+    def _best(self, inside: NDArray[np.bool_], by: str) -> tuple[float, float]:
+        return self.tried[int(np.argmax([metrics(ranks[inside])[by] for ranks in self.ranks]))]
+
+    def _steadiest(self, wish: BlendWish) -> tuple[float, float]:
+        """Which changes least, of those that keep enough of the gain."""
+        values = np.array([metrics(ranks)[wish.select_by] for ranks in self.ranks])  # [T]
+        best, alone = values.max(), max(values[self.tried.index((weight, 1.0))] for weight in (1.0, 0.0))
+        enough: list[int] = np.flatnonzero(values >= best - (1 - wish.keep) * (best - alone)).tolist()
+        return self.tried[max(enough, key=lambda index: (self.steadiness[index], values[index]))]
 
     def _route(self, by: str) -> int:
         """Up to how many clicks the second model answers, 0 to ``LONGEST_ROUTED``."""
@@ -140,14 +158,14 @@ def try_weights(
         inputs = model_inputs(pad_clicks(sessions, path.max_clicks), path.store.fetch, model.hops)
         targets = torch.from_numpy(examples.targets[batch].astype(np.int64))
         hidden = sessions if exclude_clicked else []
-        for index, mixture in enumerate(_mixtures(model, inputs, tried)):
+        for index, mixture in enumerate(mixtures(model, inputs, tried)):
             ranks[index, batch] = _ranks(mixture, targets, hidden).numpy()
         progress(min(start + BATCH, len(order)), len(order))
     return Trials(tried, ranks, np.minimum(lengths, path.max_clicks))
 
 
 @torch.no_grad()
-def _mixtures(
+def mixtures(
     model: Blend, inputs: tuple[Tensor, ...], tried: Sequence[tuple[float, float]]
 ) -> Iterator[Tensor]:
     """Probabilities of all items by every mixture, [B, V] each."""

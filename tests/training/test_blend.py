@@ -10,11 +10,12 @@ from srec.cli import app
 from srec.data.dataset import Dataset
 from srec.errors import InputError
 from srec.evaluation.report import evaluate_run
+from srec.evaluation.stability import CHANGES, changed_pairs, overlaps
 from srec.export.pipeline import ShortSessionRun, export_run
 from srec.prepare import SessionSettings, prepare_sessions
 from srec.serving.artifact import Artifact
 from srec.serving.contract import Request
-from srec.training.blend import blend_runs
+from srec.training.blend import blend_runs, sample
 from srec.training.blend_weights import BlendWish, Trials, checked
 from srec.training.run import Run
 from tests.training.small import prepare_cycle, quick, trained
@@ -161,6 +162,7 @@ def test_runs_that_do_not_fit_are_refused(parts: tuple[Run, Run], data: Dataset,
         (BlendWish(short_clicks=2), "--short-clicks 2 goes with --mode routed"),
         (BlendWish(prefer="stead"), r'--prefer stead \(did you mean "steady"\?\)'),
         (BlendWish("routed", prefer="steady"), "--prefer steady goes with --mode blended"),
+        (BlendWish(keep=0.3), "--keep 0.3 goes with --prefer steady"),
     ],
 )
 def test_wishes_that_make_no_sense_are_named(asked: BlendWish, message: str) -> None:
@@ -168,13 +170,32 @@ def test_wishes_that_make_no_sense_are_named(asked: BlendWish, message: str) -> 
         checked(asked)
 
 
-def test_steady_takes_the_least_of_the_first_model_that_is_as_good() -> None:
-    """Weight 0.9 is best by one example of a hundred, 0.3 as good within the error, 0.1 clearly worse."""
-    ranks = np.ones((3, 100), np.int64)
-    ranks[0, :1], ranks[1, 1:3], ranks[2, :40] = 2, 2, 2
-    trials = Trials([(0.9, 1.0), (0.3, 1.0), (0.1, 1.0)], ranks, np.full(100, 5))
-    assert {group.weight for group in trials.choose(BlendWish())} == {0.9}
-    assert {group.weight for group in trials.choose(BlendWish(prefer="steady"))} == {0.3}
+@pytest.mark.parametrize(("keep", "weight"), [(1.0, 0.9), (0.7, 0.3), (0.4, 0.2), (0.0, 0.0)])
+def test_steady_is_the_steadiest_that_keeps_enough_of_the_gain(keep: float, weight: float) -> None:
+    """Hits of a hundred: 40 and 50 of either model alone, up to 60 of mixtures, the steadier the fewer."""
+    tried = [(1.0, 1.0), (0.0, 1.0), (0.9, 1.0), (0.3, 1.0), (0.2, 1.0), (0.1, 1.0)]
+    hits, steadiness = [40, 50, 60, 58, 55, 49], np.array([0.1, 0.8, 0.2, 0.4, 0.5, 0.9])
+    ranks = (np.arange(100) < np.array(hits)[:, np.newaxis]).astype(np.int64)
+    trials = Trials(tried, ranks, np.full(100, 5), steadiness)
+    (group,) = trials.choose(BlendWish(prefer="steady", keep=keep))
+    assert (group.longest, group.weight) == (None, weight)
+
+
+def test_steadiness_is_what_the_served_blend_shows(parts: tuple[Run, Run], tmp_path: Path) -> None:
+    """The Markov chain's answers hang on the last click, those of S-POP do not."""
+    first, second = reversed(parts)
+    record = blend_runs(first, second, tmp_path / "RUN", BlendWish(prefer="steady", keep=0.2, examples=120))
+    tried = {(one["weight"], one["sharpness"]): one for one in record["tuning"]["steadiness"]}
+    (group,) = record["settings"]["parameters"]["groups"]
+    chosen = tried[group["weight"], group["sharpness"]]
+    assert chosen["steadiness"] > max(tried.values(), key=lambda one: one["mrr@20"])["steadiness"]
+    assert chosen["mrr@20"] >= max(tried[weight, 1.0]["mrr@20"] for weight in (0.0, 1.0))
+
+    run = Run(tmp_path / "RUN")
+    examples, ranker = sample(run.data().examples("validation"), 120), run.ranker(selection=True)
+    changes = [changed_pairs(examples, change, 500, ranker.max_clicks) for change in CHANGES]
+    served = [overlaps(ranker, ranker, pairs)["jaccard@10"].mean() for pairs in changes]
+    assert chosen["steadiness"] == pytest.approx(np.mean(served), abs=0.01)  # near ties are by rounding
 
 
 def test_the_parts_are_sealed_with_the_blend(blended: Run) -> None:
