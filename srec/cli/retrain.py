@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from srec.cli.console import note, table
 from srec.cli.deploy import HERE, Management, deploy
-from srec.cli.learn import TrainingProgress, pair, ready_cpu
+from srec.cli.learn import TrainingProgress, pair
 from srec.cli.measure import check_split
 from srec.errors import InputError, nearest
 
@@ -103,6 +103,8 @@ def retrain(
         return
     if not reviews or games is None:
         raise InputError("retrain takes --reviews FILE (repeated for several) and --games FILE")
+    from srec.training.memory import ready_cpu
+
     ready_cpu()
     import torch
 

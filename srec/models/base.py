@@ -56,6 +56,9 @@ class SessionModel(nn.Module):
     hops: int = 0
     """How far the model looks into the global graph."""
 
+    reads_pairs: ClassVar[bool] = False
+    """Whether ``encode`` takes the inputs of ``srec.graph.distinct``, too: training then gives it those."""
+
     reads_times: bool = False
     """Whether training gives it the gaps between the clicks, as the last of ``rows``."""
 

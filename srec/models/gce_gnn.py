@@ -5,7 +5,8 @@ Wang et al., "Global Context Enhanced Graph Neural Networks for Session-based Re
 
 Differs from the authors' code in: absent global neighbours are masked, neighbours are the heaviest ones and
 not drawn at random, attention in the session graph is computed as four bilinear forms (N x N memory, not
-N x N x D), and the attention over clicks has the bias b3 of equation 13.
+N x N x D), training computes what a session reaches in the global graph once an item, and the attention over
+clicks has the bias b3 of equation 13.
 
 SRec's modification (``tags`` and ``context`` on): the sum of local and global vector is concatenated with the
 reversed position, a tag vector and the sum of the learnable context vectors before it enters equation 13; the
@@ -13,7 +14,7 @@ attention weights the plain sums. With all of width D that makes 9 D^2 + 9 D par
 """
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +23,10 @@ from torch import Tensor, nn
 
 from srec.errors import InputError
 from srec.models.base import ItemFeatures, SessionModel
-from srec.models.layers import at_clicks, click_mask, masked_mean, masked_softmax
+from srec.models.edges import Edges, Pairs, edge_scores, weighted_sum
+from srec.models.layers import at_clicks, click_mask, dropout, masked_mean, masked_softmax
 from srec.models.scoring import ScoringSettings
+from srec.models.side import context_table, tag_table
 
 SLOPE = 0.2  # of the LeakyReLUs, as in the paper
 CACHE_CHUNK = 4096  # items a step while neighbours are cached
@@ -87,7 +90,18 @@ class GlobalAggregator(nn.Module):
         joined = torch.cat([like_session, weights.unsqueeze(-1)], dim=-1)  # [B, N, K, D+1]
         scores = F.leaky_relu(self.w1(joined), SLOPE) @ self.q1  # [B, N, K]
         mixed = (masked_softmax(scores, present).unsqueeze(-1) * around).sum(2)  # [B, N, D]
-        both = F.dropout(torch.cat([h, mixed], dim=-1), self.dropout, self.training)  # [B, N, 2D]
+        return self._joined(h, mixed)
+
+    def over_pairs(self, h: Tensor, session: Tensor, edges: Edges) -> Tensor:
+        """The same for pairs [P, D] and the means of their sessions [P, D]: those with edges, [R, D]."""
+        of_vector, of_weight = self.w1.weight[:, :-1], self.w1.weight[:, -1]
+        scores = edge_scores(F.linear(h * session, of_vector), of_weight, self.q1, SLOPE, edges)  # [R, K]
+        shares = masked_softmax(scores, edges.around > 0)
+        return self._joined(h[: len(shares)], weighted_sum(shares, h, edges))
+
+    def _joined(self, h: Tensor, mixed: Tensor) -> Tensor:
+        """A node's own vector and what its neighbours mix to (equation 7)."""
+        both = dropout(torch.cat([h, mixed], dim=-1), self.dropout, self.training)  # [..., 2D]
         return F.relu(self.w2(both))
 
 
@@ -123,6 +137,7 @@ class GceGnn(SessionModel):
     name = "gce-gnn"
     Settings = GceGnnSettings
     additive = True
+    reads_pairs = True
 
     def __init__(self, settings: GceGnnSettings, features: ItemFeatures) -> None:
         """Build with random weights; ``InputError`` where the settings ask for metadata that is not there."""
@@ -131,7 +146,8 @@ class GceGnn(SessionModel):
         self.hops = settings.hops
         dim = settings.dim
         self.items = nn.Embedding(features.n_items + 1, dim, padding_idx=0)
-        self.tags, self.context = _tag_table(settings, features), _context_table(settings, features)
+        self.tags = tag_table(settings.tags, settings.tags_trainable, features)
+        self.context = context_table(settings.context, dim, features)
         side_dim = sum(table.width for table in (self.tags, self.context) if table is not None)
         self.local = LocalAggregator(dim)
         self.aggregators = nn.ModuleList(
@@ -162,7 +178,11 @@ class GceGnn(SessionModel):
         self.around, self.hops = torch.cat(parts), 0
 
     def encode(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
-        """Session vectors [B, D]; ``rows`` are neighbours and weights, a pair for each hop."""
+        """Session vectors [B, D].
+
+        ``rows`` are neighbours and weights, two for each hop; or pairs as ``srec.graph.distinct`` gives them,
+        with the same result, where the aggregator's dropout has one mask an item and session.
+        """
         session: Tensor = self.attention(*self._clicks(nodes, alias, edges, lengths, *rows), lengths)
         return self.settings.sessions(session)
 
@@ -177,13 +197,18 @@ class GceGnn(SessionModel):
         """Vectors h' of the clicks [B, L, D], their features for the attention [B, L, *], mask [B, L]."""
         drop = self.settings
         mask = click_mask(alias, lengths)  # [B, L]
-        h = self.items(nodes)  # [B, N, D]
-        local = F.dropout(self.local(h, edges), drop.dropout_local, self.training)
-        if self.around is None:
-            around = self._from_global_graph(h, masked_mean(at_clicks(h, alias), mask), rows)
-        else:
+        pairs = Pairs.of(rows) if len(rows) > 2 * self.hops else None
+        vectors = self.items(nodes if pairs is None else pairs.items)
+        h = vectors if pairs is None else _at(vectors, pairs.slots)  # [B, N, D]
+        local = dropout(self.local(h, edges), drop.dropout_local, self.training)
+        session = masked_mean(at_clicks(h, alias), mask)  # [B, D]
+        if self.around is not None:
             around = F.embedding(nodes, self.around)
-        summed = at_clicks(local + F.dropout(around, drop.dropout_global, self.training), alias)  # [B, L, D]
+        elif pairs is not None:
+            around = _at(self._over_pairs(vectors, session, pairs), pairs.slots)
+        else:
+            around = self._from_global_graph(h, session, rows)
+        summed = at_clicks(local + dropout(around, drop.dropout_global, self.training), alias)  # [B, L, D]
         clicked = nodes.gather(1, alias)  # [B, L]
         side = [table(clicked) for table in (self.tags, self.context) if table is not None]
         return summed, side, mask
@@ -209,6 +234,13 @@ class GceGnn(SessionModel):
             ]
         return levels[0]  # [B, N, D]
 
+    def _over_pairs(self, vectors: Tensor, session: Tensor, pairs: Pairs) -> Tensor:
+        """The same for the pairs' vectors [P, D]: of those that are nodes."""
+        sessions = session.index_select(0, pairs.sessions)  # [P, D]
+        for aggregator, edges in zip(self.aggregators, reversed(pairs.edges), strict=True):
+            vectors = cast(GlobalAggregator, aggregator).over_pairs(vectors, sessions[: len(vectors)], edges)
+        return vectors
+
     def _initialise(self) -> None:
         """Draw all weights from U(-1/sqrt(D), 1/sqrt(D)), as the authors do; padding stays zero."""
         bound = 1 / math.sqrt(self.settings.dim)
@@ -222,55 +254,6 @@ class GceGnn(SessionModel):
                 q2.add_(2 / self.settings.dim - q2.mean())
 
 
-class TagEmbedding(nn.Module):
-    """The factors of the tag matrix, rows of length 1 (or 0 where a game has no tags)."""
-
-    def __init__(self, factors: Tensor, trainable: bool) -> None:
-        super().__init__()
-        self.width = factors.size(1)
-        self.factors = nn.Parameter(F.normalize(factors, dim=-1), requires_grad=trainable)
-
-    def forward(self, items: Tensor) -> Tensor:
-        """Items [B, L] -> [B, L, T]."""
-        return F.embedding(items, self.factors)
-
-
-class ContextEmbedding(nn.Module):
-    """One learnable vector a context value; an item's vector is the sum over its values."""
-
-    indices: Tensor
-
-    def __init__(self, indices: Tensor, n_values: int, dim: int) -> None:
-        super().__init__()
-        self.width = dim
-        self.register_buffer("indices", indices)
-        self.values = nn.Embedding(n_values, dim)
-
-    def forward(self, items: Tensor) -> Tensor:
-        """Items [B, L] -> [B, L, D]."""
-        indices = self.indices[items]  # [B, L, C]
-        known = (indices > 0).unsqueeze(-1)  # [B, L, C, 1]
-        vectors: Tensor = self.values(indices) * known  # [B, L, C, D]
-        return vectors.sum(2)
-
-
-def _tag_table(settings: GceGnnSettings, features: ItemFeatures) -> TagEmbedding | None:
-    if not settings.tags:
-        return None
-    if features.tags is None:
-        raise InputError(_NO_METADATA.format(what="tags"))
-    return TagEmbedding(features.tags, settings.tags_trainable)
-
-
-def _context_table(settings: GceGnnSettings, features: ItemFeatures) -> ContextEmbedding | None:
-    if not settings.context:
-        return None
-    if features.context is None:
-        raise InputError(_NO_METADATA.format(what="context"))
-    return ContextEmbedding(features.context, features.n_context, settings.dim)
-
-
-_NO_METADATA = (
-    "{what}=true needs metadata, and this DATA has none: prepare it with --games, "
-    "use --preset paper or best, or add --set {what}=false"
-)
+def _at(of_pairs: Tensor, slots: Tensor) -> Tensor:
+    """Vectors of the pairs [P, D] -> of the nodes [B, N, D]."""
+    return of_pairs.index_select(0, slots.flatten()).view(*slots.shape, -1)

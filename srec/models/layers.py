@@ -1,7 +1,10 @@
 """Layers that more than one session model uses."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+DRAWS = 1 << 16  # chances of a component to be dropped are so many parts of 1
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
@@ -12,6 +15,19 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """
     weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
     return weights * mask
+
+
+def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
+    """``F.dropout``; on CPUs from 16 random bits a component, which cost a fifth of torch's mask."""
+    if not (training and rate):
+        return x
+    if x.device.type != "cpu":
+        return F.dropout(x, rate)
+    dropped = round(rate * DRAWS)
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    drawn = words.view(torch.int16)[: x.numel()].view(x.shape)  # -DRAWS / 2 to DRAWS / 2 - 1
+    kept = (drawn >= dropped - DRAWS // 2).to(x.dtype)
+    return x * kept.mul_(DRAWS / (DRAWS - dropped))
 
 
 def click_mask(alias: Tensor, lengths: Tensor) -> Tensor:

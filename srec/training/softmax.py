@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from srec.models.products import columns_by_rows, rows_by_rows
+
 LARGEST = 1 << 25  # scores held at once, 128 MB
 
 
@@ -16,19 +18,21 @@ class _FullSoftmax(torch.autograd.Function):
     """Computes the gradients with the loss, since both need the same probabilities."""
 
     @staticmethod
-    def forward(ctx: Any, sessions: Tensor, table: Tensor, *constants: Tensor) -> Tensor:
+    def forward(ctx: Any, sessions: Tensor, table: Tensor, *constants: Any) -> Tensor:
         targets, added, weights = constants
-        of_sessions, of_table = torch.empty_like(sessions), torch.empty_like(table)
+        of_sessions, of_table = torch.empty_like(sessions), None
         loss = torch.zeros((), device=sessions.device)
         rows = max(1, LARGEST // len(table))
         for start in range(0, len(targets), rows):
             part = slice(start, start + rows)
-            scores = (sessions[part] @ table.T).float().add_(added)
-            losses, surplus = _softmax(scores, targets[part], weights[part])
-            loss += losses
-            surplus = surplus.to(table.dtype)
-            of_sessions[part] = surplus @ table
-            of_table.addmm_(surplus.T, sessions[part], beta=int(start > 0))  # 0: not read
+            scores = rows_by_rows(sessions[part], table).float()
+            scores = scores if added is None else scores.add_(added)
+            losses, surplus = _softmax(scores, targets[part])
+            loss += (losses * weights[part]).sum()
+            surplus, weight = surplus.to(table.dtype), weights[part].unsqueeze(1)
+            of_sessions[part] = rows_by_rows(surplus, table.T) * weight
+            of_part = columns_by_rows(surplus, (sessions[part] * weight).to(table.dtype))
+            of_table = of_part if of_table is None else of_table.add_(of_part)
         ctx.save_for_backward(of_sessions, of_table)
         return loss
 
@@ -38,17 +42,14 @@ class _FullSoftmax(torch.autograd.Function):
         return of_sessions * upstream[0], of_table.mul_(upstream[0]), None, None, None
 
 
-def _softmax(scores: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted sum of the losses of ``scores`` [n, V], which are overwritten by the gradient of that sum."""
+def _softmax(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses [n] of ``scores`` [n, V], which are overwritten by the gradients of those losses."""
     rows = torch.arange(len(targets), device=targets.device)
-    right = scores[rows, targets]
-    peak = scores.amax(1, keepdim=True)
-    probabilities = scores.sub_(peak).exp_()
-    total = probabilities.sum(1, keepdim=True)
-    losses = (total.log() + peak).squeeze(1) - right
-    probabilities.mul_(weights.unsqueeze(1) / total)
-    probabilities[rows, targets] -= weights
-    return (losses * weights).sum(), probabilities
+    above = scores.amax(1) - scores[rows, targets]
+    probabilities = torch.softmax(scores, 1, out=scores)
+    losses = above - probabilities.amax(1).log()  # the largest is 1 / sum(exp(score - largest score))
+    probabilities[rows, targets] -= 1
+    return losses, probabilities
 
 
 def full_softmax_loss(
@@ -70,8 +71,6 @@ def full_softmax_loss(
         added: a constant for every item's score, float32 [V].
         weights: what each example counts, float32 [B]; the loss is their weighted sum over B.
     """
-    if added is None:
-        added = sessions.new_zeros(1, dtype=torch.float32)
     if weights is None:
         weights = sessions.new_ones(len(targets), dtype=torch.float32)
     loss: Tensor = _FullSoftmax.apply(  # type: ignore[no-untyped-call]
