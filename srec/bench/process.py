@@ -5,8 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 from srec.bench.cpu import Cpu, environment
 from srec.errors import HostError
@@ -14,26 +15,21 @@ from srec.errors import HostError
 SOURCE = Path(__file__).resolve().parents[2]
 
 
-class Process:
-    """A row that is loaded in a process of its own."""
+class Conversation:
+    """A process that answers lines of JSON with lines of JSON; its first line says that it is ready."""
 
-    def __init__(self, folder: Path, name: str, cpu: Cpu, python: str = sys.executable) -> None:
-        """Start and wait until it is loaded; ``HostError`` where it cannot be."""
-        self.name = name
-        self._log = folder / f"{name}.log"
-        self._process = _start("serve", folder, name, cpu, python)
-        self._questions, self._answers = (
-            cast(IO[str], self._process.stdin),
-            cast(IO[str], self._process.stdout),
-        )
+    def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
+        """Wait until it is ready; ``HostError`` where it cannot be. What it prints else is in ``log``."""
+        self._process, self._log = process, log
+        self._questions, self._answers = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
         try:
-            self._answer()
+            self.ready = self._answer()
         except BaseException:
             self.close()
             raise
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """Send a request of ``srec.bench.worker.Served`` and wait for the answer."""
+        """Send a request and wait for the answer."""
         try:
             self._questions.write(json.dumps({"do": do, **arguments}) + "\n")
             self._questions.flush()
@@ -49,7 +45,7 @@ class Process:
             self._questions.close()
         self._answers.close()
 
-    def __enter__(self) -> "Process":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,6 +60,15 @@ class Process:
     def _last_words(self) -> str:
         code = self._process.wait()
         return f"its process ended with {code}: {_last_line(self._log)}"
+
+
+class Process(Conversation):
+    """A row that is loaded in a process of its own; it answers as ``srec.bench.worker.Served`` says."""
+
+    def __init__(self, folder: Path, name: str, cpu: Cpu, python: str = sys.executable) -> None:
+        """Start and wait until it is loaded; ``HostError`` where it cannot be."""
+        self.name = name
+        super().__init__(_start("serve", folder, name, cpu, python), folder / f"{name}.log")
 
 
 def write(folder: Path, name: str, cpu: Cpu, python: str = sys.executable) -> dict[str, Any]:
@@ -90,19 +95,25 @@ def run_once(verb: str, folder: Path, name: str, cpu: Cpu, python: str) -> dict[
     return _checked(output)
 
 
-def _start(verb: str, folder: Path, name: str, cpu: Cpu, python: str) -> "subprocess.Popen[str]":
-    with (folder / f"{name}.log").open("a") as log:
+def start(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> "subprocess.Popen[str]":
+    """Start a Python program of srec's that talks over its pipes; ``HostError`` where it cannot be."""
+    with log.open("a") as stream:
         try:
             return subprocess.Popen(  # noqa: S603  # this Python, or the one that the user names
-                [python, "-m", "srec.bench.worker", verb, str(folder), name],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=stream,
                 text=True,
-                env={**environment(cpu), "PYTHONPATH": _with_source()},
+                env={**environment, "PYTHONPATH": _with_source()},
             )
         except OSError as error:
-            raise HostError(f"{python} cannot be started: {error.strerror}") from error
+            raise HostError(f"{command[0]} cannot be started: {error.strerror}") from error
+
+
+def _start(verb: str, folder: Path, name: str, cpu: Cpu, python: str) -> "subprocess.Popen[str]":
+    command = [python, "-m", "srec.bench.worker", verb, str(folder), name]
+    return start(command, folder / f"{name}.log", environment(cpu))
 
 
 def _with_source() -> str:

@@ -9,6 +9,7 @@ from srec.cli import (
     answer,
     bench,
     bench_service,
+    bench_training,
     combine,
     contract,
     deploy,
@@ -47,6 +48,7 @@ for station in (
     load,
     bench,
     bench_service,
+    bench_training,
     doctor,
     contract,
 ):
