@@ -34,6 +34,7 @@ WORKER_FILES = (
     "srec/io.py",
     "srec/ids.py",
     "srec/manifest.py",
+    "srec/script.py",
     "srec/topk.py",
     "srec/graph/*.py",
     "srec/stores/*.py",

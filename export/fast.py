@@ -25,6 +25,7 @@ from srec.topk import Selection, TopK
 
 ENCODER, TABLES = "encoder.pt", "tables.safetensors"
 NORMS = "norms"
+LONE_TABLES = ("items", "own", "side")
 SMALL = 1 << 20  # numbers in an item table that is read in float32 faster than bounds are compared
 
 
@@ -41,6 +42,8 @@ class FastScorer:
     ) -> None:
         """Take what ``Fast.write`` wrote."""
         self.encoder, self.tables, self.hops, self.folded = encoder, tables, hops, folded
+        self._lone_tables = [tables[name] for name in LONE_TABLES if name in tables]
+        self._has_lone = hasattr(encoder, "lone")
         items, norms = tables["items"], tables.get(NORMS)
         small = items.numel() <= SMALL
         chosen = dims["int8" if has_int8() else "float32"]
@@ -49,12 +52,12 @@ class FastScorer:
     @torch.inference_mode()
     def scores(self, inputs: ModelInputs) -> Tensor:
         """Raw logits, float32 [B, V], by the full scan."""
-        return self.scan.scores(self.encoder(*self._rows(inputs)))
+        return self.scan.scores(self._sessions(inputs))
 
     @torch.inference_mode()
     def best(self, inputs: ModelInputs, selections: Sequence[Selection], stages: Stages) -> list[TopK]:
         """Encode, then find the best items by the certified scan."""
-        sessions = self.encoder(*self._rows(inputs))
+        sessions = self._sessions(inputs)
         stages.lap(MODEL)
         found = self.scan.best(sessions, selections)
         stages.lap(TOP_K)
@@ -70,6 +73,12 @@ class FastScorer:
             self.scan.vectors(asked) @ of_clicks[:length].T  # [n, clicks]
             for asked, of_clicks, length in zip(items, parts, lengths, strict=True)
         ]
+
+    def _sessions(self, inputs: ModelInputs) -> Tensor:
+        """Session vectors, float32 [B, D]."""
+        if self._has_lone and len(inputs[0]) == 1:
+            return cast(Tensor, self.encoder.lone(*lone_rows(inputs), *self._lone_tables))
+        return cast(Tensor, self.encoder(*self._rows(inputs)))
 
     def _rows(self, inputs: ModelInputs) -> ModelInputs:
         return gather(inputs, self.tables) if self.folded else inputs
@@ -95,6 +104,9 @@ class Fast:
         tables = dict(encoder.tables)
         rows = gather(example, tables) if folded else example
         methods = {"forward": rows} | ({"parts": rows} if source.additive else {})
+        if folded and hasattr(folded, "lone") and source.hops == 1:
+            one = lone_rows(tuple(part[:1] for part in example))
+            methods["lone"] = (*one, *(tables[name] for name in LONE_TABLES if name in tables))
         write_module(encoder.eval(), methods, folder / ENCODER)
         with new_file(folder / TABLES) as temporary:
             save_file({name: table.contiguous() for name, table in tables.items()}, temporary)
@@ -113,6 +125,12 @@ class Fast:
             raise DataError(f"{folder / TABLES} cannot be read ({error}): export again") from error
         encoder = load_module(folder / ENCODER, manifest)
         return FastScorer(encoder, tables, manifest["hops"], manifest["folded"], manifest["dims"])
+
+
+def lone_rows(inputs: ModelInputs) -> ModelInputs:
+    """Of the inputs of one session what the encoder's ``lone`` takes before the tables."""
+    nodes, alias, edges, _, ids, weights = inputs
+    return nodes, alias, edges, ids, weights
 
 
 def gather(inputs: ModelInputs, tables: dict[str, Tensor]) -> ModelInputs:

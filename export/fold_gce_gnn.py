@@ -18,6 +18,7 @@ from srec.models.layers import click_mask, masked_softmax
 from srec.models.scoring import SHORTEST
 
 CHUNK = 1 << 16  # items a step while the tables are made
+LOWEST = torch.finfo(torch.float32).min
 
 
 class FoldedAggregator(nn.Module):
@@ -49,6 +50,16 @@ class FoldedAggregator(nn.Module):
         scores = (F.leaky_relu(raw, SLOPE) @ cast(Tensor, self.q1)).view(-1, k)  # [M, K]
         mixed = masked_softmax(scores, ids > 0).unsqueeze(1) @ around  # [M, 1, D]
         return F.relu(own + self.w2(mixed.squeeze(1)))
+
+    def lone(self, own: Tensor, around: Tensor, weights: Tensor, ids: Tensor, session: Tensor) -> Tensor:
+        """The same for the nodes of one session with the mean [1, D], in fewer calls."""
+        raw = self.w1((around * session).view(-1, around.size(2)))  # [N * K, D]
+        raw = raw.addcmul_(weights.reshape(-1, 1), cast(Tensor, self.w1_weight))
+        scores = (F.leaky_relu_(raw, SLOPE) @ cast(Tensor, self.q1)).view_as(weights)
+        # Where no neighbour is present all count the same, and are the zeros of the padding row.
+        shares = scores.masked_fill_(ids == 0, LOWEST).softmax(-1)
+        mixed = torch.bmm(shares.unsqueeze(1), around).squeeze(1)  # [N, D]
+        return cast(Tensor, self.w2(mixed)).add_(own).relu_()
 
 
 class FoldedGceGnn(nn.Module):
@@ -82,6 +93,42 @@ class FoldedGceGnn(nn.Module):
         """What each click adds to the session vector, float32 [B, L, D]."""
         h, at_clicks, beta = self._clicks(*rows)
         return self.settings.parts(beta.unsqueeze(-1) * (at_clicks @ h))
+
+    def lone(  # noqa: PLR0917  a trace passes by position
+        self,
+        nodes: Tensor,
+        alias: Tensor,
+        edges: Tensor,
+        ids: Tensor,
+        weights: Tensor,
+        items: Tensor,
+        own: Tensor,
+        *side: Tensor,
+    ) -> Tensor:
+        """The vector [1, D] of one session with one hop; nothing is padded, so half of the calls suffice.
+
+        Args:
+            nodes, alias, edges, ids, weights: of ``model_inputs`` for one session.
+            items, own, side: whole tables, float32 [V+1, D]; ``side`` where the model has it.
+        """
+        nodes, alias, edges, ids = nodes.squeeze(0), alias.squeeze(0), edges.squeeze(0), ids.squeeze(0)
+        h = items.index_select(0, nodes)
+        mean = h.index_select(0, alias).mean(0, keepdim=True)  # [1, D]
+        around = items.index_select(0, ids.view(-1)).view(ids.size(0), ids.size(1), -1)  # [N, K, D]
+        aggregator = cast(FoldedAggregator, self.aggregators[0])
+        mixed = aggregator.lone(own.index_select(0, nodes), around, weights.squeeze(0), ids, mean)
+        kinds = (h.unsqueeze(1) * cast(Tensor, self.kinds)).view(-1, h.size(1)) @ h.t()  # [N * 4, N]
+        kind = edges.sub(1).clamp_(min=0).unsqueeze(1)  # [N, 1, N]
+        scores = F.leaky_relu_(kinds.view(h.size(0), -1, h.size(0)).gather(1, kind).squeeze(1), SLOPE)
+        shares = scores.masked_fill_(edges == 0, LOWEST).softmax(-1)  # [N, N]
+        clicks = torch.addmm(mixed, shares, h).index_select(0, alias)  # h' of the clicks, [L, D]
+        into = self.w3(clicks).add_(cast(Tensor, self.positions)[: alias.size(0)].flip(0))
+        if side:
+            into = into.add_(side[0].index_select(0, nodes.index_select(0, alias)))
+        mean = self.w5(clicks.mean(0, keepdim=True)).add_(cast(Tensor, self.b4))  # [1, D]
+        gate = self.w4(into.tanh_()).add_(mean).sigmoid_()
+        beta = (gate @ cast(Tensor, self.q2)).unsqueeze(0)  # [1, L]
+        return self.settings.sessions(beta @ clicks)
 
     def _clicks(  # noqa: PLR0917  a trace passes by position
         self,

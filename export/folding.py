@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from srec.models import SessionModel
 from srec.models.scoring import SHORTEST
 from srec.models.table_model import TableModel
+from srec.script import script
 
 
 class FoldedModel(Protocol):
@@ -97,15 +98,12 @@ class Unfolded(nn.Module):
         return self.model.parts(*inputs)
 
 
-def _by_rows(x: Tensor, weight: Tensor) -> Tensor:
+@script  # a trace would keep one branch for all shapes
+def _linear(x: Tensor, weight: Tensor) -> Tensor:
     """Multiply by the library that is faster for that many rows."""
     if x.size(0) < 8:
         return F.linear(x, weight)
     return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")  # type: ignore[no-any-return]
-
-
-# A trace would keep one branch for all shapes.
-_linear = torch.jit.script(_by_rows)
 
 
 class Linear(nn.Module):
@@ -123,4 +121,4 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, in] -> [n, out]."""
-        return cast(Tensor, _linear(x, self.weight))
+        return _linear(x, self.weight)

@@ -1,9 +1,7 @@
-"""TorchScript: traced, frozen, saved, loaded. The only module that knows it."""
+"""TorchScript: traced, frozen, saved, loaded. With ``srec.script`` all that knows it."""
 
-import contextlib
 import io
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from srec.errors import DataError
 from srec.graph.inputs import ModelInputs
 from srec.io import new_file
+from srec.script import quiet
 from srec.serving.ranker import DenseScorer, ragged_shares
 
 FILE = "model.pt"
@@ -66,7 +65,7 @@ def write_module(model: nn.Module, methods: dict[str, tuple[Any, ...]], path: Pa
         methods: names of methods with an example of what each takes; ``forward`` is one of them.
         path: the file.
     """
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         traced = torch.jit.trace_module(model, methods, check_trace=False)  # type: ignore[no-untyped-call]
         # All methods share their constants: a table is in the file, and in memory, once.
         frozen = torch.jit.freeze(traced, preserved_attrs=[name for name in methods if name != "forward"])
@@ -80,21 +79,13 @@ def write_module(model: nn.Module, methods: dict[str, tuple[Any, ...]], path: Pa
 def load_module(path: Path, manifest: dict[str, Any]) -> torch.jit.ScriptModule:
     """Load a frozen module onto the CPU; ``DataError`` where it cannot be read."""
     try:
-        with _quiet():
+        with quiet():
             return torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call, no-any-return]
     except (RuntimeError, ValueError) as error:
         raise DataError(
             f"{path} cannot be loaded by torch {torch.__version__} "
             f"(written by {manifest.get('torch')}): {str(error).splitlines()[0]}"
         ) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """TorchScript warns of its own deprecation at every call; the project knows."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
 
 
 BACKEND = TorchScript()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from safetensors.numpy import save_file
 
 from srec.errors import DataError
 from srec.graph import neighbours
-from srec.graph.inputs import model_inputs
+from srec.graph.inputs import lone_inputs, model_inputs
 from srec.graph.neighbours import GlobalGraph, build_graph
 from srec.graph.session import IN, IN_OUT, NO_EDGE, OUT, SELF, pad_clicks, pad_windows, session_graph
 from srec.stores.array import ArrayStore
@@ -48,6 +49,18 @@ def test_the_four_kinds_by_hand() -> None:
     assert graph.nodes.tolist() == [[1, 2, 3]]
     assert graph.alias.tolist() == [[1, 0, 1, 2, 2]]
     assert graph.edges.tolist() == [[[SELF, IN_OUT, NO_EDGE], [IN_OUT, SELF, OUT], [NO_EDGE, IN, SELF]]]
+
+
+@given(session=st.lists(st.integers(1, V), min_size=1, max_size=12), hops=st.integers(0, 2))
+def test_the_inputs_of_a_lone_session_are_those_of_a_batch_of_one(session: list[int], hops: int) -> None:
+    graph = brute_force([session, list(range(1, V + 1))], window=2, size=3)
+    fetch = ArrayStore(graph).fetch
+    alone = lone_inputs(session, fetch, hops)
+    batch = model_inputs(pad_clicks([session], len(session)), fetch, hops)
+    assert len(alone) == len(batch)
+    for left, right in zip(alone, batch, strict=True):
+        assert left.dtype == right.dtype
+        assert torch.equal(left, right)
 
 
 @given(sessions=SESSIONS, extra=st.integers(1, 4))

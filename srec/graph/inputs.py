@@ -1,6 +1,6 @@
 """Clicks -> the tensors that a session model takes; training and serving call the same function."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srec.graph.session import session_graph
+from srec.graph.session import SessionGraph, lone_graph, session_graph
 
 Fetch: TypeAlias = Callable[[NDArray[np.int32]], tuple[NDArray[np.int32], NDArray[np.float32]]]
 ModelInputs: TypeAlias = tuple[Tensor, ...]
@@ -30,7 +30,16 @@ def model_inputs(
         h = 1, 2, ...: neighbours int64 [B, N * K^(h-1), K], weights float32 [B, N * K^(h-1), K]; last the
         gaps, where given.
     """
-    graph = session_graph(clicks)
+    inputs = _with_neighbours(session_graph(clicks), fetch, hops)
+    return inputs if gaps is None else (*inputs, torch.from_numpy(gaps))
+
+
+def lone_inputs(session: Sequence[int], fetch: Fetch, hops: int) -> ModelInputs:
+    """The same for one session of items, oldest first, at least one; its calls are fewer."""
+    return _with_neighbours(lone_graph(session), fetch, hops)
+
+
+def _with_neighbours(graph: SessionGraph, fetch: Fetch, hops: int) -> ModelInputs:
     inputs = [torch.from_numpy(part) for part in graph]
     frontier: NDArray[np.int64] = graph.nodes
     for _ in range(hops):
@@ -38,7 +47,5 @@ def model_inputs(
         shape = (*frontier.shape, neighbours.shape[1])  # [B, nodes of this hop, K]
         wide = neighbours.astype(np.int64).reshape(shape)
         inputs += [torch.from_numpy(wide), torch.from_numpy(weights.reshape(shape))]
-        frontier = wide.reshape(len(clicks), -1)
-    if gaps is not None:
-        inputs.append(torch.from_numpy(gaps))
+        frontier = wide.reshape(len(graph.nodes), -1)
     return tuple(inputs)

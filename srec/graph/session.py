@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from srec.ids import PADDING
 
-NO_EDGE, OUT, IN, IN_OUT, SELF = range(5)
+NO_EDGE, OUT, IN, IN_OUT, SELF = range(5)  # IN_OUT is OUT | IN
 EDGE_KINDS = 4
 
 
@@ -85,6 +85,28 @@ def session_graph(clicks: NDArray[np.int64]) -> SessionGraph:
     row, click = first.nonzero()
     nodes[row, alias[row, click]] = clicks[row, click]
     return SessionGraph(nodes, alias, _edges(nodes, alias, present), present.sum(axis=1))
+
+
+def lone_graph(session: Sequence[int]) -> SessionGraph:
+    """The graph of one session of known items, as ``session_graph`` makes it of a batch.
+
+    A lone request waits for every call: for a few clicks plain Python is done before NumPy has begun.
+    """
+    nodes = sorted(set(session))
+    node = {item: index for index, item in enumerate(nodes)}
+    alias = [node[item] for item in session]
+    edges = [[NO_EDGE] * len(nodes) for _ in nodes]
+    for left, right in itertools.pairwise(alias):
+        edges[left][right] |= OUT
+        edges[right][left] |= IN
+    for index, row in enumerate(edges):
+        row[index] = SELF
+    return SessionGraph(
+        np.array([nodes], np.int64),
+        np.array([alias], np.int64),
+        np.array([edges], np.int64),
+        np.array([len(session)], np.int64),
+    )
 
 
 def _edges(

@@ -6,141 +6,177 @@ directions of the table only.
 """
 
 import functools
+import math
 import warnings
-from typing import Final, cast
+from typing import Final, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor
 
+from srec.script import script
+
 LEVELS: Final = 127  # of an 8-bit value in one sign
 FEWER: Final = 63  # of a session's values where products are added up in 16 bits, which overflow with more
-TINY: Final = 1e-30
+TINY: Final = 1e-18  # the square of which is no denormal number
 CHUNK: Final = 1 << 16  # items that are prepared at once
 ROUNDING: Final = 1e-5  # float32 sums here and in the exact scores, relative to |z| |v|; D at most 4,096
+
+
+Rough: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Approximate scores of all items for a batch of sessions, in the order of their places.
+
+- scores, int32 or float32 [B, blocks, block], the least value of its type behind the last item;
+- step, what a score of 1 is worth, float32 [B, 1], times ``Coarse.scales`` of the block;
+- lengths, by which ``Coarse.bounds`` are multiplied, float32 [B, 4].
+"""  # no class with names: TorchScript makes such a class anew in every call, for 50 microseconds
+
+
+class Product(Protocol):
+    """Whole numbers of sessions times the whole numbers of the table, or float32 times float32."""
+
+    steps: int
+    """Largest whole number of a session; 0 where it is multiplied as it is."""
+
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Float32 [B, d] -> [B, places]."""
 
 
 class Coarse:
     """Approximate scores of all items in blocks of items with like bounds.
 
     Attributes:
-        order: the item (from 0) at each place, int64 [V].
+        items: the item (from 1) at each place, int64 [places]; 0 behind the last.
         place: the place of each item, int64 [V].
+        scales: float32 [blocks]; see ``Rough``.
+        bounds: float32 [blocks, 4], each the largest of its block: length of a row as the product reads it,
+            length of what that leaves out in the leading directions, length of the row in the others, and
+            of the whole row as far as float32 rounds. See ``scan`` for the sum that they bound.
     """
 
     def __init__(self, items: Tensor, norms: Tensor | None, dims: int, block: int) -> None:
         """Prepare a table; see ``CertifiedScan``."""
-        n_items, width = items.size(0) - 1, items.size(1)
+        self.n_items, width = items.size(0) - 1, items.size(1)
         self.block = block
         self._basis = leading_directions(items, norms)[:, :dims].contiguous() if dims < width else None
         rows, rest, lengths = _project(items, norms, self._basis)
-        self.order = (rest if dims < width else lengths).argsort(stable=True)
-        self.place = torch.empty_like(self.order)
-        self.place[self.order] = torch.arange(n_items)
-        self._scorer = (Int8 if has_int8() else Float32)(rows[self.order], block)
-        self._rest = self._of_blocks(rest)
-        self._rounding = ROUNDING * self._of_blocks(lengths)
+        order = (rest if dims < width else lengths).argsort(stable=True)
+        self.place = torch.empty_like(order)
+        self.place[order] = torch.arange(self.n_items)
+        self.items = _padded(order + 1, block)
+        self._product, self.scales, read, error = _prepare(rows[order], block)
+        whole = lengths[order]
+        bounds = (read, error, rest[order], ROUNDING * whole)
+        self.bounds = torch.stack([block_maxima(bound, block) for bound in bounds], 1).contiguous()
 
-    def __call__(self, sessions: Tensor) -> tuple[Tensor, Tensor]:
-        """Sessions [B, D] -> approximate scores [B, blocks, block] and the bound of each block [B, blocks].
-
-        What lies behind the last item scores minus infinity.
-        """
-        heads = sessions if self._basis is None else sessions @ self._basis  # [B, d]
-        approximate, slack = self._scorer(heads)
-        squares = sessions.square().sum(1, keepdim=True)  # [B, 1]
-        slack.addcmul_(squares.sqrt(), self._rounding)
-        if self._basis is not None:
-            rest = squares * (1 + ROUNDING) - heads.square().sum(1, keepdim=True)
-            slack.addcmul_(rest.clamp(min=0).sqrt(), self._rest)
-        return approximate.view(len(sessions), -1, self.block), slack
-
-    def _of_blocks(self, of_items: Tensor) -> Tensor:
-        return block_maxima(of_items[self.order], self.block)
+    def __call__(self, sessions: Tensor) -> Rough:
+        """Score sessions [B, D]."""
+        behind = len(self.items) - self.n_items
+        if isinstance(self._product, OneDnn):
+            return _by_onednn(sessions, self._basis, self._product.table, self.block, behind)
+        heads, step, lengths = _split(sessions, self._basis, self._product.steps)
+        scores = _in_blocks(self._product(heads), self.block, behind)
+        return scores, step, lengths
 
 
-class Int8:
-    """z~ . v~ in 8 bits, with a scale an item and a scale a session."""
+@script
+def _split(sessions: Tensor, basis: Tensor | None, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What the product multiplies [B, d], its step [B, 1], and ``Rough.lengths`` [B, 4]."""
+    heads = sessions if basis is None else sessions @ basis
+    whole = sessions.norm(2, 1, True)
+    head = whole if basis is None else heads.norm(2, 1, True)
+    rest = (whole.square() * (1 + 1e-5) - head.square()).clamp_min(0.0).sqrt()  # 1e-5: ROUNDING
+    if steps == 0:
+        return heads, torch.ones_like(head), torch.cat([torch.zeros_like(head), head, rest, whole], 1)
+    step = (heads.abs().amax(1, keepdim=True) / steps).clamp_min(1e-18)  # TINY
+    numbers = (heads / step).round_()
+    wrong = torch.addcmul(heads, numbers, step, value=-1.0).norm(2, 1, True)
+    return numbers, step, torch.cat([wrong, head, rest, whole], 1)
 
-    def __init__(self, rows: Tensor, block: int) -> None:
-        """Take rows in the order of their places, float32 [V, d]."""
-        self._n_items = len(rows)
-        places = -(-len(rows) // block) * block
-        scales = torch.full((places,), TINY)
-        scales[: len(rows)] = (rows.abs().amax(1) / LEVELS).clamp(min=TINY)
-        table = torch.zeros(places, rows.size(1), dtype=torch.int8)
-        error, length = rows.new_zeros(len(rows)), rows.new_zeros(len(rows))
-        for places_of, chunk in zip(
-            torch.split(torch.arange(len(rows)), CHUNK), torch.split(rows, CHUNK), strict=True
-        ):
-            scale = scales[places_of].unsqueeze(1)
-            table[places_of] = (chunk / scale).round().to(torch.int8)
-            coarse = table[places_of] * scale
-            error[places_of], length[places_of] = (chunk - coarse).norm(dim=1), coarse.norm(dim=1)
-        self._product = (OneDnn if has_vnni() else Fbgemm)(table, scales)
-        self._error, self._length = block_maxima(error, block), block_maxima(length, block)
 
-    def __call__(self, heads: Tensor) -> tuple[Tensor, Tensor]:
-        """Leading values of sessions [B, d] -> scores [B, places] and bounds [B, blocks]."""
-        scale = (heads.abs().amax(1, keepdim=True) / self._product.steps).clamp(min=TINY)  # [B, 1]
-        whole = (heads / scale).round()
-        scores = self._product(whole, scale)
-        scores[:, self._n_items :] = -torch.inf
-        wrong = torch.addcmul(heads, whole, scale, value=-1).norm(dim=1, keepdim=True)  # [B, 1]
-        return scores, torch.addcmul(wrong * self._length, heads.norm(dim=1, keepdim=True), self._error)
+@script
+def _in_blocks(scores: Tensor, block: int, behind: int) -> Tensor:
+    """Scores [B, places] -> [B, blocks, block]; the last places hold no item."""
+    if behind:
+        never = -2147483648.0 if scores.dtype == torch.int32 else -math.inf
+        scores.narrow(1, scores.size(1) - behind, behind).fill_(never)
+    return scores.view(scores.size(0), -1, block)
+
+
+@script
+def _by_onednn(
+    sessions: Tensor, basis: Tensor | None, table: Tensor, block: int, behind: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All of the pass in one call, the usual one on a CPU of today."""
+    numbers, step, lengths = _split(sessions, basis, 127)  # LEVELS
+    scores = torch._int_mm(numbers.to(torch.int8), table)
+    return _in_blocks(scores, block, behind), step, lengths
+
+
+def _prepare(rows: Tensor, block: int) -> tuple[Product, Tensor, Tensor, Tensor]:
+    """Rows in the order of their places [V, d] -> product, scales [blocks], read and left-out lengths [V]."""
+    if not has_int8():
+        n_blocks = -(-len(rows) // block)
+        return Float32(_padded(rows, block)), torch.ones(n_blocks), rows.norm(dim=1), torch.zeros(len(rows))
+    scales = (block_maxima(rows.abs().amax(1), block) / LEVELS).clamp(min=TINY)
+    table = torch.zeros(len(scales) * block, rows.size(1), dtype=torch.int8)
+    error, length = rows.new_zeros(len(rows)), rows.new_zeros(len(rows))
+    for places, chunk in zip(
+        torch.split(torch.arange(len(rows)), CHUNK), torch.split(rows, CHUNK), strict=True
+    ):
+        scale = scales[places // block].unsqueeze(1)
+        table[places] = (chunk / scale).round().to(torch.int8)
+        coarse = table[places] * scale
+        error[places], length[places] = (chunk - coarse).norm(dim=1), coarse.norm(dim=1)
+    return (OneDnn if has_vnni() else Fbgemm)(table), scales, length, error
 
 
 class OneDnn:
-    """Integer products summed in 32 bits."""
+    """Integer products summed in 32 bits, int32."""
 
     steps = LEVELS
 
-    def __init__(self, table: Tensor, scales: Tensor) -> None:
-        """Take integers [places, d] and their scales [places]."""
-        self._table, self._scales = table.T, scales
+    def __init__(self, table: Tensor) -> None:
+        """Take integers, int8 [places, d]."""
+        self.table = table.T
 
-    def __call__(self, whole: Tensor, scale: Tensor) -> Tensor:
-        """Whole numbers of sessions, float32 [B, d], and their scales [B, 1] -> scores [B, places]."""
-        product = torch._int_mm(whole.to(torch.int8), self._table).float()
-        return product.mul_(self._scales).mul_(scale)
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Whole numbers of sessions, float32 [B, d] -> [B, places]."""
+        return torch._int_mm(heads.to(torch.int8), self.table)
 
 
 class Fbgemm:
-    """Integer products summed in 16 bits, in which two of a session's reduced values fit."""
+    """Integer products summed in 16 bits, in which two of a session's reduced values fit; float32."""
 
     steps = FEWER
 
-    def __init__(self, table: Tensor, scales: Tensor) -> None:
-        """Take integers [places, d] and their scales [places]."""
-        zeros = torch.zeros(len(scales), dtype=torch.int64)
+    def __init__(self, table: Tensor) -> None:
+        """Take integers, int8 [places, d]."""
+        ones, zeros = torch.ones(len(table), dtype=torch.float64), torch.zeros(len(table), dtype=torch.int64)
         with warnings.catch_warnings():  # the product has no form yet that takes plain tensors
             warnings.simplefilter("ignore", UserWarning)
-            quantised = torch._make_per_channel_quantized_tensor(table, scales.double(), zeros, 0)
+            quantised = torch._make_per_channel_quantized_tensor(table, ones, zeros, 0)
         self._packed = torch.ops.quantized.linear_prepack(quantised, None)
 
-    def __call__(self, whole: Tensor, scale: Tensor) -> Tensor:
-        """Whole numbers of sessions, float32 [B, d], and their scales [B, 1] -> scores [B, places]."""
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Whole numbers of sessions, float32 [B, d] -> [B, places]."""
         product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            whole, 1.0, self.steps + 1, self._packed
+            heads, 1.0, self.steps + 1, self._packed
         )
-        return product.mul_(scale)
+        return product
 
 
 class Float32:
     """z_d . v_d as it is."""
 
-    def __init__(self, rows: Tensor, block: int) -> None:
-        """Take rows in the order of their places, float32 [V, d]."""
-        n = -(-len(rows) // block) * block
-        self._rows = torch.zeros(rows.size(1), n)  # [d, places]: the scan reads along the rows
-        self._rows[:, : len(rows)] = rows.T
-        self._n_items = len(rows)
-        self._blocks = n // block
+    steps = 0
 
-    def __call__(self, heads: Tensor) -> tuple[Tensor, Tensor]:
-        """Leading values of sessions [B, d] -> scores [B, places] and bounds [B, blocks]."""
-        scores = heads @ self._rows
-        scores[:, self._n_items :] = -torch.inf
-        return scores, scores.new_zeros(len(heads), self._blocks)
+    def __init__(self, rows: Tensor) -> None:
+        """Take rows, float32 [places, d]."""
+        self._rows = rows.T.contiguous()  # [d, places]: the scan reads along the rows
+
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Float32 [B, d] -> [B, places]."""
+        return heads @ self._rows
 
 
 @functools.cache
@@ -161,6 +197,11 @@ def has_avx2() -> bool:
     return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX")
 
 
+def least(scores: Tensor) -> float:
+    """The value that stands for "never", which no threshold lets through."""
+    return torch.iinfo(scores.dtype).min if scores.dtype == torch.int32 else -torch.inf
+
+
 def leading_directions(items: Tensor, norms: Tensor | None) -> Tensor:
     """Orthonormal directions of the table, those with most of its energy first, float32 [D, D]."""
     gram = torch.zeros(items.size(1), items.size(1), dtype=torch.float64)
@@ -171,10 +212,14 @@ def leading_directions(items: Tensor, norms: Tensor | None) -> Tensor:
 
 def block_maxima(of_items: Tensor, block: int) -> Tensor:
     """Values in the order of places [V] -> the largest of each block [blocks], rounded up."""
-    blocks = -(-len(of_items) // block)
-    padded = of_items.new_zeros(blocks * block)
+    return _padded(of_items, block).view(-1, block).amax(1) * (1 + ROUNDING)
+
+
+def _padded(of_items: Tensor, block: int) -> Tensor:
+    """Zeros behind the last item, so that all blocks are whole: [V, ...] -> [places, ...]."""
+    padded = of_items.new_zeros(-(-len(of_items) // block) * block, *of_items.shape[1:])
     padded[: len(of_items)] = of_items
-    return padded.view(blocks, block).amax(1) * (1 + ROUNDING)
+    return padded
 
 
 def _project(items: Tensor, norms: Tensor | None, basis: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from srec.graph.inputs import ModelInputs, model_inputs
+from srec.graph.inputs import ModelInputs, lone_inputs, model_inputs
 from srec.graph.session import pad_clicks, pad_gaps
 from srec.serving.stages import GRAPH, MODEL, STORE, TOP_K, Stages
 from srec.stores.base import NeighbourStore, Rows
@@ -140,6 +140,8 @@ class Ranker:
     def _inputs(
         self, sessions: Sequence[Sequence[int]], times: Sequence[Sequence[int]] | None = None
     ) -> ModelInputs:
+        if len(sessions) == 1 and times is None:
+            return lone_inputs(sessions[0][-self.max_clicks :], self._fetch, self.scorer.hops)
         gaps = None if times is None else pad_gaps(times, self.max_clicks)
         return model_inputs(pad_clicks(sessions, self.max_clicks), self._fetch, self.scorer.hops, gaps)
 

@@ -20,12 +20,12 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from srec.serving.coarse import Coarse
+from srec.script import script
+from srec.serving.coarse import Coarse, Rough, least
 from srec.topk import Selection, TopK, select
 
 BLOCK: Final = 64  # items that share one bound, and one maximum
 SEEDS: Final = 48  # items that are scored first; the k-th best of them is a score that k items reach
-LOWEST: Final = -3.0e38  # any finite score
 SHARE: Final = 8  # above this part of the items the full scan is the faster way
 
 
@@ -64,7 +64,11 @@ class FullScan:
 
 
 class CertifiedScan(FullScan):
-    """Finds each session's best items; ``fallbacks`` counts sessions that needed most of the table.
+    """Finds each session's best items.
+
+    Attributes:
+        scored: items that were scored in float32, of all sessions so far.
+        fallbacks: sessions that needed so many that the full scan had been the faster way.
 
     Args:
         items: see ``FullScan``.
@@ -75,6 +79,8 @@ class CertifiedScan(FullScan):
     def __init__(self, items: Tensor, norms: Tensor | None, dims: int) -> None:
         super().__init__(items, norms)
         self._coarse = Coarse(items, norms, dims, BLOCK)
+        self.scored = 0
+        self._ones = torch.ones_like(self._coarse.scales)
 
     def best(self, sessions: Tensor, selections: Sequence[Selection]) -> list[TopK]:
         """Answer every session exactly.
@@ -83,51 +89,110 @@ class CertifiedScan(FullScan):
             sessions: session vectors, float32 [B, D].
             selections: one a session.
         """
-        approximate, slack = self._coarse(sessions)  # [B, blocks, BLOCK], [B, blocks]
-        found = []
-        for row, selection in enumerate(selections):
-            if selection.handicap is not None or selection.allowed is not None or selection.excluded:
-                self._restrict(approximate[row], selection)
-            found.append(self._best(sessions[row], approximate[row], slack[row], selection))
-        return found
+        rough = self._coarse(sessions)
+        return [self._best(sessions, rough, row, selection) for row, selection in enumerate(selections)]
 
-    def _restrict(self, approximate: Tensor, selection: Selection) -> None:
-        """Let the coarse scores of one session know what must not be answered, and what is taken off."""
-        flat = approximate.view(-1)
+    def _best(self, sessions: Tensor, rough: Rough, row: int, selection: Selection) -> TopK:
+        """Answer one session of a batch."""
+        coarse, scales = self._coarse, self._coarse.scales
         if selection.handicap is not None:
-            flat[: self.n_items] -= selection.handicap[self._coarse.order]
-        if selection.allowed is not None:
-            flat[: self.n_items].masked_fill_(~selection.allowed[self._coarse.order], -torch.inf)
-        if selection.excluded:
-            flat[self._coarse.place[torch.tensor(selection.excluded) - 1]] = -torch.inf
-
-    def _best(self, session: Tensor, approximate: Tensor, slack: Tensor, selection: Selection) -> TopK:
-        top = approximate.amax(1)  # [blocks]
-        seeds = top.topk(min(max(SEEDS, 2 * selection.k), len(top))).indices
-        seeds = seeds[top[seeds] > -torch.inf]
-        threshold = -math.inf
-        if len(seeds) >= selection.k:
-            places = seeds * BLOCK + approximate.index_select(0, seeds).argmax(1)
-            items = self._coarse.order[places]
-            threshold = float(self._exact(session, items, selection).topk(selection.k).values[-1])
-        places = self._reaching(approximate, top, slack, threshold)
-        if len(places) * SHARE > self.n_items:
+            sessions, rough, scales = (
+                sessions[row:],
+                self._lowered(rough, row, selection.handicap),
+                self._ones,
+            )
+            row = 0
+        limited = selection.allowed is not None or bool(selection.excluded)
+        if limited:
+            self._restrict(rough[0][row], selection)
+        items, scores, again = _certified(
+            sessions,
+            row,
+            rough,
+            (coarse.items, scales, coarse.bounds),
+            (self.items, self.norms, selection.handicap),
+            selection.k,
+            max(SEEDS, 2 * selection.k),
+            limited,
+        )
+        self.scored += again
+        if again * SHARE > self.n_items:
             self.fallbacks += 1
-        items = self._coarse.order[places].sort().values
-        scores, order = self._exact(session, items, selection).sort(descending=True, stable=True)
-        return TopK(items[order[: selection.k]] + 1, scores[: selection.k])
+        return TopK(items, scores)
 
-    def _reaching(self, approximate: Tensor, top: Tensor, slack: Tensor, threshold: float) -> Tensor:
-        """Places whose score may reach the threshold, int64 [n]; never those that must not be answered."""
-        blocks = ((top + slack >= threshold) & (top > -torch.inf)).nonzero().squeeze(1)
-        inside = approximate.index_select(0, blocks)  # [n, BLOCK]
-        least = (threshold - slack[blocks]).clamp(min=LOWEST).unsqueeze(1)
-        where = (inside >= least).view(-1).nonzero().squeeze(1)
-        return blocks[where // BLOCK] * BLOCK + where % BLOCK
+    def _lowered(self, rough: Rough, row: int, handicap: Tensor) -> Rough:
+        """One session's scores with what is taken off the items taken off; a score of 1 is worth 1."""
+        scores, step, lengths = (part[row : row + 1] for part in rough)
+        lowered = (scores * (self._coarse.scales * step).unsqueeze(2)).view(-1)
+        lowered[: self.n_items] -= handicap[self._coarse.items[: self.n_items] - 1]
+        lowered[self.n_items :] = -torch.inf
+        return lowered.view(scores.shape), torch.ones_like(step), lengths
 
-    def _exact(self, session: Tensor, items: Tensor, selection: Selection) -> Tensor:
-        """Score items (from 0) in float32, [n]."""
-        scores = self.items.index_select(0, items + 1) @ session
-        if self.norms is not None:
-            scores = scores / self.norms[items]
-        return scores if selection.handicap is None else scores - selection.handicap[items]
+    def _restrict(self, scores: Tensor, selection: Selection) -> None:
+        """Let the coarse scores of one session know what must not be answered."""
+        flat, never = scores.view(-1), least(scores)
+        if selection.allowed is not None:
+            forbidden = ~selection.allowed[self._coarse.items[: self.n_items] - 1]
+            flat[: self.n_items].masked_fill_(forbidden, never)
+        if selection.excluded:
+            flat[self._coarse.place[torch.tensor(selection.excluded) - 1]] = never
+
+
+@script
+def _exact(session: Tensor, items: Tensor, table: tuple[Tensor, Tensor | None, Tensor | None]) -> Tensor:
+    """Score items (from 1) in float32, [n]; ``table`` as in ``_certified``."""
+    vectors, norms, handicap = table
+    scores = vectors.index_select(0, items) @ session
+    if norms is not None:
+        scores = scores / norms.index_select(0, items - 1)
+    if handicap is not None:
+        scores = scores - handicap.index_select(0, items - 1)
+    return scores
+
+
+@script
+def _certified(  # noqa: PLR0917  names cost a script time
+    sessions: Tensor,
+    row: int,
+    rough: tuple[Tensor, Tensor, Tensor],
+    layout: tuple[Tensor, Tensor, Tensor],
+    table: tuple[Tensor, Tensor | None, Tensor | None],
+    k: int,
+    n_seeds: int,
+    limited: bool,
+) -> tuple[Tensor, Tensor, int]:
+    """The best items of one session [n], n <= k, their scores, and how many were scored for them.
+
+    Args:
+        sessions: float32 [B, D].
+        row: which session.
+        rough: ``Rough`` of all sessions.
+        layout: ``items``, ``scales`` (ones where ``rough`` is in units of 1) and ``bounds`` of ``Coarse``.
+        table: ``items`` and ``norms`` of ``FullScan``, and what is taken off each item's score.
+        k: how many to answer.
+        n_seeds: blocks whose best item is scored first.
+        limited: whether whole blocks may be forbidden.
+    """
+    items, scales, bounds = layout
+    session, scores = sessions[row], rough[0][row]
+    whole_numbers = scores.dtype == torch.int32
+    units = scales * rough[1][row]
+    top = scores.amax(1)
+    seeds = (top * units).topk(min(n_seeds, top.size(0)), 0, True, False)[1]
+    if limited:
+        never = -2147483648.0 if whole_numbers else -math.inf
+        seeds = seeds[top.index_select(0, seeds) > never]
+    threshold = -3.0e38  # any finite score passes
+    if seeds.size(0) >= k:
+        inside = scores.index_select(0, seeds).argmax(1)
+        sure = items.index_select(0, inside.add_(seeds, alpha=scores.size(1)))
+        threshold = float(_exact(session, sure, table).topk(k, 0, True, True)[0][k - 1])
+    needed = (threshold - torch.mv(bounds, rough[2][row])) / units  # [blocks]
+    if whole_numbers:
+        needed = needed.floor_().clamp_(-2147483520.0, 2147483520.0).to(torch.int32)
+    else:
+        needed = needed.clamp_(min=-3.0e38)
+    places = (scores >= needed.unsqueeze(1)).view(-1).nonzero().squeeze(1)
+    found = items.index_select(0, places).sort()[0]
+    best, order = _exact(session, found, table).sort(stable=True, descending=True)
+    return found.index_select(0, order[:k]), best[:k], found.size(0)
