@@ -19,7 +19,7 @@ SREC = [sys.executable, "-m", "srec"]
 STAGES = {
     "reading": "read", "typing": "read", "until": "filter", "latest vote": "filter", "positive": "filter",
     "active": "filter", "not only": "filter", "reviewed": "filter", "putting": "order and split",
-    "building": "global graph", "writing": "write", "factorising": "metadata and report",
+    "factorising": "tags, graph, write and report",
 }  # fmt: skip
 
 

@@ -5,6 +5,10 @@ one (``engines.py``). Tables live in a database file in a scratch folder, so tha
 operator needs.
 """
 
+import contextlib
+import fcntl
+import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +21,7 @@ import pyarrow as pa
 from ibis.expr.types import Table  # type: ignore[import-untyped]
 
 MEMORY_LIMIT = "3GB"
+SCRATCH = ".srec-prepare."
 
 
 class Engine:
@@ -27,8 +32,7 @@ class Engine:
 
     def __init__(self, folder: Path | None = None) -> None:
         """Make the database beside ``folder`` (where the space for the result is), or in the temp folder."""
-        self._scratch = tempfile.TemporaryDirectory(dir=folder, prefix=".srec-prepare.")
-        self.scratch = Path(self._scratch.name)
+        self.scratch, self._lock = _scratch(folder or Path(tempfile.gettempdir()))
         self._database = duckdb.connect(self.scratch / "tables.duckdb")
         self.run(f"SET memory_limit = '{MEMORY_LIMIT}'")
         self.run(f"SET temp_directory = {literal(str(self.scratch / 'spill'))}")
@@ -42,7 +46,8 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._database.close()
-        self._scratch.cleanup()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        os.close(self._lock)
 
     def run(self, sql: str) -> list[tuple[object, ...]]:
         """Run DuckDB's own SQL and return its rows."""
@@ -90,6 +95,32 @@ class Engine:
             f"CREATE OR REPLACE VIEW {name} AS SELECT {chosen}, {row} AS row "  # noqa: S608 - quoted above
             f"FROM read_parquet([{names}], file_row_number = true)"
         )
+
+
+def _scratch(parent: Path) -> tuple[Path, int]:
+    """A new folder in ``parent``, and its lock; those that killed runs left there are deleted.
+
+    The kernel lifts a lock when its process ends, however it ends. A folder is locked before it has its name,
+    so whoever finds one unlocked finds a dead run's.
+    """
+    for left in parent.glob(SCRATCH + "*"):
+        with contextlib.suppress(OSError):  # another's, or locked
+            os.close(_locked(left))
+            shutil.rmtree(left)
+    made = Path(tempfile.mkdtemp(dir=parent, prefix=".srec-new."))
+    lock = _locked(made)
+    return made.rename(parent / (SCRATCH + made.name.rpartition(".")[2])), lock
+
+
+def _locked(folder: Path) -> int:
+    """Lock a folder and return the descriptor that holds the lock; ``OSError`` where another does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def literal(text: str) -> str:

@@ -1,6 +1,7 @@
 """Reviews and games -> DATA."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,13 @@ def prepare_reviews(
         ) from error
     split = split_by_time(clicks, settings)
     details = [known.get(appid) for appid in split.vocabulary.appids.tolist()]
-    with new_folder(out) as folder:
-        _write_clicks(folder, split, settings, progress)
-        write_new_game_examples(folder, clicks, split)
-        write_items(folder / "items.parquet", _items(split, details))
+    with new_folder(out) as folder, ThreadPoolExecutor(1) as beside:
+        # Both take a core for as long: neither needs the other's result.
+        writing = beside.submit(_write_clicks, folder, clicks, split, settings, progress)
         progress("factorising the tag matrix")
+        write_items(folder / "items.parquet", _items(split, details))
         metadata = _write_metadata(folder, details, settings)
+        writing.result()
         seen = overview(split.train, clicks.known_times, days)
         report = _report({"reviews": reading, "games": games_reading}, steps, split, metadata, seen)
         write_manifest(folder, report, settings.model_dump(mode="json"), "seconds")
@@ -109,7 +111,9 @@ def _in_order(engine: ReviewEngine, every: Table, pipeline: Pipeline) -> Table:
     return ordered.select("user", "appid", "time")
 
 
-def _write_clicks(folder: Path, split: Split, settings: ReviewSettings, progress: Progress) -> None:
+def _write_clicks(
+    folder: Path, clicks: Clicks, split: Split, settings: ReviewSettings, progress: Progress
+) -> None:
     progress("building the global graph")
     train = split.train
     graph = build_graph(
@@ -120,6 +124,7 @@ def _write_clicks(folder: Path, split: Split, settings: ReviewSettings, progress
     write_sequences(folder / "train.parquet", train)
     write_examples(folder / "validation.parquet", split.validation)
     write_examples(folder / "test.parquet", split.test)
+    write_new_game_examples(folder, clicks, split)
 
 
 def _items(split: Split, details: Sequence[Game | None]) -> pa.Table:

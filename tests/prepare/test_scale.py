@@ -1,7 +1,10 @@
 """Large logs and odd ones: typed Parquet, folders, web addresses, giant users, a full disk."""
 
 import functools
+import os
 import resource
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +16,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,6 +24,7 @@ from srec.demo.scale import write_scale
 from srec.demo.shape import Lengths, Shape, Store
 from srec.errors import InputError
 from srec.io import read_json
+from srec.prepare.engine import SCRATCH, Engine
 from srec.prepare.filters import latest_vote, latest_vote_of_many
 from srec.prepare.write import LONGEST_INPUT
 from tests.prepare.conftest import DAY, HEADER, START, Prepare, Row, log, write_csv, write_lines
@@ -81,7 +86,7 @@ def test_years_to_come_are_set_aside_and_counted(prepare: Prepare, tmp_path: Pat
 
 
 def test_a_giant_user_has_bounded_inputs(prepare: Prepare, tmp_path: Path) -> None:
-    clicks = 2_500
+    clicks = 10_000
     giant = [
         ("giant", 100 + place, START + 20 * DAY + place * 39 * DAY // clicks, 1) for place in range(clicks)
     ]
@@ -89,11 +94,11 @@ def test_a_giant_user_has_bounded_inputs(prepare: Prepare, tmp_path: Path) -> No
     report = prepare(typed(tmp_path / "log.parquet", [*log(), *giant, *others]), test_days=20)
     assert any(f"more than {LONGEST_INPUT:,} clicks: the newest are written" in note for note in report.notes)
     rows = pq.read_table(tmp_path / "DATA" / "test.parquet")
-    inputs = rows["items"].to_pylist()
-    assert max(map(len, inputs)) == LONGEST_INPUT
-    longest = [place for place, items in enumerate(inputs) if len(items) == LONGEST_INPUT]
-    first, second = longest[:2]  # the giant's, one after the other: the window moves by one click
-    assert inputs[second] == [*inputs[first][1:], rows["target"][first].as_py()]
+    lengths = pc.list_value_length(rows["items"]).to_numpy()
+    assert lengths.max() == LONGEST_INPUT
+    first, second = np.flatnonzero(lengths == LONGEST_INPUT)[:2].tolist()
+    before, after = (rows["items"][place].as_py() for place in (first, second))
+    assert after == [*before[1:], rows["target"][first].as_py()]  # the window moves by one click
 
 
 def test_a_folder_is_one_log_sorted_by_name(prepare: Prepare, tmp_path: Path) -> None:
@@ -193,6 +198,50 @@ def test_a_full_disk_leaves_what_was_there(prepare: Prepare, tmp_path: Path, gam
     assert "Traceback" not in done.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "DATA").iterdir()} == before
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 4096
+
+
+def test_a_killed_run_leaves_what_was_there_and_the_next_one_clears_up(
+    prepare: Prepare, tmp_path: Path, games: Path
+) -> None:
+    reviews = write_csv(tmp_path / "log.csv", log(users=400))
+    prepare(reviews)
+    before = {path: path.read_bytes() for path in (tmp_path / "DATA").iterdir()}
+    command = [sys.executable, "-m", "srec", "prepare", "--reviews", str(reviews), "--games", str(games)]
+    with subprocess.Popen(
+        [*command, "--out", str(tmp_path / "DATA"), "--min-game-reviews", "2"],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    ) as run:  # fmt: skip
+        assert run.stderr is not None
+        assert any(line.startswith("typing") for line in run.stderr)
+        run.kill()
+    assert run.returncode == -signal.SIGKILL
+    assert {path: path.read_bytes() for path in (tmp_path / "DATA").iterdir()} == before
+    assert list(tmp_path.glob(SCRATCH + "*"))
+    with Engine(tmp_path) as other:  # a run that lives is let alone
+        prepare(reviews, min_user_reviews=2)
+        assert list(tmp_path.glob(SCRATCH + "*")) == [other.scratch]
+    assert not list(tmp_path.glob(SCRATCH + "*"))
+    assert read_json(tmp_path / "DATA" / "manifest.json")["settings"]["min_user_reviews"] == 2
+
+
+def test_spark_runs_on_the_java_of_a_wheel(tmp_path: Path, games: Path) -> None:
+    """As on a host without Java: all of its programs are there but that one."""
+    pytest.importorskip("pyspark", reason="the extra `spark` is not installed: it is 500 MB")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "chmod", "dirname", "env", "ls", "mkdir", "ps", "rm", "uname"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    environment = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
+    reviews = write_csv(tmp_path / "log.csv", log(users=20))
+    command = [sys.executable, "-m", "srec", "prepare", "--reviews", str(reviews), "--games", str(games)]
+    command += ["--popular-share", "1", "--tag-width", "8", "--engine"]
+    for engine in ("duckdb", "spark"):
+        done = subprocess.run(
+            [*command, engine, "--out", str(tmp_path / engine)],
+            env=environment | {"PATH": str(programs)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert digest(tmp_path / "duckdb") == digest(tmp_path / "spark")
 
 
 def test_a_log_of_a_store_has_its_proportions(tmp_path: Path, prepare: Prepare) -> None:
