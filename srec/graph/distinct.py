@@ -15,6 +15,8 @@ from srec.graph.inputs import Fetch, ModelInputs
 from srec.graph.session import session_graph
 
 SESSION = 32  # bits that the session stands above the item in a pair's key
+# Pairs of a hop, filled up with padding: libraries make, and keep, a program for every new size of a product.
+SIZES = 256
 
 
 class _Level(NamedTuple):
@@ -32,7 +34,8 @@ class _Level(NamedTuple):
 def distinct_inputs(clicks: NDArray[np.int64], fetch: Fetch, hops: int) -> ModelInputs:
     """Build the session graphs, and the part of the global graph that they reach, each pair once.
 
-    Pairs stand in the order of the hop that reaches them first; pair 0 is padding.
+    Pairs stand in the order of the hop that reaches them first; pair 0 is padding, as are those that fill up
+    each hop's to a multiple of ``SIZES``.
 
     Args:
         clicks: padded items, oldest first, int64 [B, L].
@@ -52,7 +55,7 @@ def distinct_inputs(clicks: NDArray[np.int64], fetch: Fetch, hops: int) -> Model
     graph = session_graph(clicks)
     keys = (np.arange(len(clicks))[:, np.newaxis] << SESSION) + graph.nodes  # [B, N]
     present = graph.nodes > 0
-    pairs = np.concatenate([np.zeros(1, np.int64), keys[present]])
+    pairs = _filled_up(np.zeros(1, np.int64), keys[present])
     slots = np.where(present, np.cumsum(present).reshape(present.shape), 0)  # [B, N]
     levels, reach = [], []
     first = 0
@@ -60,7 +63,7 @@ def distinct_inputs(clicks: NDArray[np.int64], fetch: Fetch, hops: int) -> Model
         level, found = _step(pairs, first, fetch)
         levels.append(level)
         reach.append(len(pairs))
-        first, pairs = len(pairs), np.concatenate([pairs, found])
+        first, pairs = len(pairs), _filled_up(pairs, found)
     around = np.concatenate([level.around for level in levels])  # [R, K]
     weights = np.concatenate([level.weights for level in levels])
     items, sessions = pairs & ((1 << SESSION) - 1), pairs >> SESSION
@@ -68,6 +71,11 @@ def distinct_inputs(clicks: NDArray[np.int64], fetch: Fetch, hops: int) -> Model
     for sources, targets in zip(reach, [*reach[1:], len(pairs)], strict=True):
         parts += _backwards(around[:sources].reshape(-1), targets)
     return tuple(torch.from_numpy(part) for part in parts)
+
+
+def _filled_up(pairs: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
+    count = len(pairs) + len(more)
+    return np.concatenate([pairs, more, np.zeros(-count % SIZES, np.int64)])
 
 
 def _step(pairs: NDArray[np.int64], first: int, fetch: Fetch) -> tuple[_Level, NDArray[np.int64]]:
@@ -79,6 +87,7 @@ def _step(pairs: NDArray[np.int64], first: int, fetch: Fetch) -> tuple[_Level, N
     distinct, where = np.unique(np.concatenate([pairs, reached.reshape(-1)]), return_inverse=True)
     index = np.full(len(distinct), -1)
     index[where[: len(pairs)]] = np.arange(len(pairs))
+    index[0] = 0  # of all padding
     new = index < 0
     index[new] = len(pairs) + np.arange(np.count_nonzero(new))
     around = index[where[len(pairs) :]].reshape(reached.shape)

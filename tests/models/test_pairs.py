@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from srec.graph.distinct import SESSION, distinct_inputs
+from srec.graph.distinct import SESSION, SIZES, distinct_inputs
 from srec.graph.inputs import ModelInputs
 from srec.graph.neighbours import GlobalGraph
 from srec.graph.session import pad_clicks
@@ -75,19 +75,24 @@ def test_pairs_are_what_each_session_reaches_once_by_hops(
     ) = inputs = pairs_of(sessions, graph, hops)
     pairs = Pairs.of(inputs[4:])
     keys = list(zip(pairs.sessions.tolist(), pairs.items.tolist(), strict=True))
-    assert len(set(keys)) == len(keys)
+    there = [key for key in keys if key != (0, 0)]
+    assert keys[0] == (0, 0)
+    assert len(set(there)) == len(there)
     levels = [{(b, item) for b, session in enumerate(sessions) for item in session}]
     for _ in range(hops):
         near = {(b, int(j)) for b, item in levels[-1] for j in graph.neighbours[item] if j}
         levels.append(levels[-1] | near)
     sizes = [len(edges.around) for edges in pairs.edges] + [len(keys)]
     for level, size in zip(levels, sizes, strict=True):
-        assert set(keys[1:size]) == level
+        assert set(keys[:size]) - {(0, 0)} == level
+        assert size % SIZES == 0
     assert torch.equal(pairs.items[pairs.slots], nodes)
     for edges in pairs.edges:
         for row, (b, item) in enumerate(keys[1 : len(edges.around)], start=1):
             expected = [(b, int(j)) if j else (0, 0) for j in graph.neighbours[item]]
+            absent = [not j for _, j in expected]
             assert [keys[j] for j in edges.around[row].tolist()] == expected
+            assert (edges.around[row] == 0).tolist() == absent
             assert edges.weights[row].tolist() == graph.weights[item].tolist()
 
 
