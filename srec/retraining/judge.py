@@ -61,14 +61,14 @@ def judge(new: Run, old: Run | None, data: Dataset, metric: str, tolerance: floa
     return Verdict(found, metrics(before), paired, few or worse)
 
 
-def ranks_on(run: Run, data: Dataset) -> NDArray[np.int64]:
-    """Where the run ranks the targets of ``data``'s validation, 0 where not among the first 20, int64 [E].
+def ranks_on(run: Run, data: Dataset, split: str = "validation") -> NDArray[np.int64]:
+    """Where the run ranks the targets of a split of ``data``, 0 where not among the first 20, int64 [E].
 
     Games are matched by appid. Clicks on games that the run does not know are left out, as in serving; a
     target that it does not know, or a session of which it knows nothing, counts as not found.
     """
     model = run.model()
-    examples = examples_of(data, "validation", model.needs_times)
+    examples = examples_of(data, split, model.needs_times)
     known, rankable = _translated(examples, data.vocabulary, Vocabulary(run.items()["appid"].to_pylist()))
     ranks = np.zeros(len(examples), np.int64)
     if len(known):
