@@ -33,11 +33,11 @@ class Engine:
     def __init__(self, folder: Path | None = None) -> None:
         """Make the database beside ``folder`` (where the space for the result is), or in the temp folder."""
         self.scratch, self._lock = _scratch(folder or Path(tempfile.gettempdir()))
-        self._database = duckdb.connect(self.scratch / "tables.duckdb")
-        self.run(f"SET memory_limit = '{MEMORY_LIMIT}'")
-        self.run(f"SET temp_directory = {literal(str(self.scratch / 'spill'))}")
-        self.run("SET TimeZone = 'UTC'")
-        self.run("SET enable_progress_bar = false")
+        try:
+            self._database = self._connected()
+        except BaseException:
+            self._clear()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +46,20 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._database.close()
+        self._clear()
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        database = duckdb.connect(self.scratch / "tables.duckdb")
+        for setting in (
+            f"memory_limit = '{MEMORY_LIMIT}'",
+            f"temp_directory = {literal(str(self.scratch / 'spill'))}",
+            "TimeZone = 'UTC'",
+            "enable_progress_bar = false",
+        ):
+            database.execute(f"SET {setting}")
+        return database
+
+    def _clear(self) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
         os.close(self._lock)
 

@@ -197,6 +197,7 @@ def test_a_full_disk_leaves_what_was_there(prepare: Prepare, tmp_path: Path, gam
     assert "error:" in done.stderr
     assert "Traceback" not in done.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "DATA").iterdir()} == before
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 4096
 
 
