@@ -17,14 +17,14 @@ from srec.errors import DataError
 from srec.export.torchscript import TorchScript, load_module, write_module
 from srec.graph.inputs import ModelInputs
 from srec.io import new_file
-from srec.serving.coarse import has_int8
+from srec.serving.coarse import Head, has_int8, has_vnni, leading_directions
 from srec.serving.ranker import Scorer
 from srec.serving.scan import CertifiedScan, FullScan
 from srec.serving.stages import MODEL, TOP_K, Stages
 from srec.topk import Selection, TopK
 
 ENCODER, TABLES = "encoder.pt", "tables.safetensors"
-NORMS = "norms"
+NORMS, DIRECTIONS = "norms", "directions"
 LONE_TABLES = ("items", "own", "side")
 SMALL = 1 << 20  # numbers in an item table that is read in float32 faster than bounds are compared
 
@@ -38,7 +38,7 @@ class FastScorer:
         tables: dict[str, Tensor],
         hops: int,
         folded: bool,
-        dims: dict[str, int],
+        heads: dict[str, dict[str, Any]],
     ) -> None:
         """Take what ``Fast.write`` wrote."""
         self.encoder, self.tables, self.hops, self.folded = encoder, tables, hops, folded
@@ -46,8 +46,11 @@ class FastScorer:
         self._has_lone = hasattr(encoder, "lone")
         items, norms = tables["items"], tables.get(NORMS)
         small = items.numel() <= SMALL
-        chosen = dims["int8" if has_int8() else "float32"]
-        self.scan = FullScan(items, norms) if small else CertifiedScan(items, norms, chosen)
+        kind = "float32" if not has_int8() else "vnni" if has_vnni() else "int8"
+        head = Head(**heads[kind])
+        self.scan = (
+            FullScan(items, norms) if small else CertifiedScan(items, norms, tables.get(DIRECTIONS), head)
+        )
 
     @torch.inference_mode()
     def scores(self, inputs: ModelInputs) -> Tensor:
@@ -94,7 +97,7 @@ class Fast:
         """Write encoder and tables; a counting model as plain TorchScript."""
         # A worker has no models to fold.
         from srec.export.folding import FoldedModel, Unfolded, fold  # noqa: PLC0415
-        from srec.export.heads import choose_dims  # noqa: PLC0415
+        from srec.export.heads import choose_heads  # noqa: PLC0415
 
         source = getattr(model, "model", None)
         if source is None:
@@ -108,11 +111,15 @@ class Fast:
             one = lone_rows(tuple(part[:1] for part in example))
             methods["lone"] = (*one, *(tables[name] for name in LONE_TABLES if name in tables))
         write_module(encoder.eval(), methods, folder / ENCODER)
+        items, norms = tables["items"], tables.get(NORMS)
+        with torch.no_grad():
+            sessions = encoder.forward(*rows)
+        # On the sessions that it was made of, every choice looks better than it is.
+        tables[DIRECTIONS] = leading_directions(items, norms, sessions[::2])
         with new_file(folder / TABLES) as temporary:
             save_file({name: table.contiguous() for name, table in tables.items()}, temporary)
-        with torch.no_grad():
-            dims = choose_dims(tables["items"], tables.get(NORMS), encoder.forward(*rows))
-        return {"torch": torch.__version__, "folded": folded is not None, "dims": dims}
+        heads = choose_heads(items, norms, sessions[1::2], tables[DIRECTIONS])
+        return {"torch": torch.__version__, "folded": folded is not None, "heads": heads}
 
     def load(self, folder: Path, manifest: dict[str, Any]) -> Scorer:
         """Open the tables where they lie, in pages that all workers share; load the encoder."""
@@ -124,7 +131,7 @@ class Fast:
         except (OSError, ValueError, RuntimeError) as error:
             raise DataError(f"{folder / TABLES} cannot be read ({error}): export again") from error
         encoder = load_module(folder / ENCODER, manifest)
-        return FastScorer(encoder, tables, manifest["hops"], manifest["folded"], manifest["dims"])
+        return FastScorer(encoder, tables, manifest["hops"], manifest["folded"], manifest["heads"])
 
 
 def lone_rows(inputs: ModelInputs) -> ModelInputs:

@@ -25,7 +25,7 @@ from srec.stores.array import ArrayStore
 from srec.training.run import Run
 
 GOLDEN_SESSIONS = 16
-EXAMPLES = 24  # sessions that a backend may look at; of a size that the proof does not repeat
+EXAMPLES = 128  # sessions that a backend may look at; of a number that the proof does not repeat
 SECOND_BACKEND = "torchscript"  # runs any model, and those beside the main one are cheap
 
 

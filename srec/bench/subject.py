@@ -45,7 +45,7 @@ class Subject:
     max_clicks: int
     source: str
 
-    def example(self, count: int = 3) -> ModelInputs:
+    def example(self, count: int = 256) -> ModelInputs:
         """The model's inputs for a batch of some sessions, for backends that trace or calibrate."""
         vocabulary = Vocabulary(self.appids)
         sessions = [vocabulary.items(appids) for appids in random_inputs(self.appids, count, seed=1)]

@@ -8,7 +8,7 @@ directions of the table only.
 import functools
 import math
 import warnings
-from typing import Final, Protocol, TypeAlias, cast
+from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -22,13 +22,39 @@ CHUNK: Final = 1 << 16  # items that are prepared at once
 ROUNDING: Final = 1e-5  # float32 sums here and in the exact scores, relative to |z| |v|; D at most 4,096
 
 
-Rough: TypeAlias = tuple[Tensor, Tensor, Tensor]
+Rough: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 """Approximate scores of all items for a batch of sessions, in the order of their places.
 
 - scores, int32 or float32 [B, blocks, block], the least value of its type behind the last item;
-- step, what a score of 1 is worth, float32 [B, 1], times ``Coarse.scales`` of the block;
-- lengths, by which ``Coarse.bounds`` are multiplied, float32 [B, 4].
+- step, what a score of 1 is worth, float32 [B, 1], times the block's ``Layout`` scale;
+- lengths, by which the bounds are multiplied, float32 [B, 4];
+- tails, int8 [B, D - d], their step [B, 1] and lengths [B, 2]: the same for the second look; or [B, 0].
 """  # no class with names: TorchScript makes such a class anew in every call, for 50 microseconds
+
+Layout: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+"""What stands at the places, in blocks of places with one bound each.
+
+- items, the item (from 1) at each place, int64 [places]; 0 behind the last;
+- scales, float32 [blocks];
+- bounds, float32 [blocks, 4], each the largest of its block: length of a row as the product reads it, of
+  what that leaves out in the leading directions, of the row in the others, of the whole as float32 rounds it;
+- tails, int8 [places, D - d], their scales [blocks] and bounds [blocks, 2]: length of a row as both products
+  read it, and of what they leave out; [places, 0] where there is no second look.
+
+``scan`` has the sum that they bound.
+"""
+
+
+class Head(NamedTuple):
+    """What the coarse pass reads.
+
+    Attributes:
+        dims: how many leading directions of the table; D reads all as they are.
+        twice: whether what the pass leaves is looked at once more in 8 bits, in all other directions.
+    """
+
+    dims: int
+    twice: bool = False
 
 
 class Product(Protocol):
@@ -45,51 +71,68 @@ class Coarse:
     """Approximate scores of all items in blocks of items with like bounds.
 
     Attributes:
-        items: the item (from 1) at each place, int64 [places]; 0 behind the last.
+        layout: see ``Layout``.
         place: the place of each item, int64 [V].
-        scales: float32 [blocks]; see ``Rough``.
-        bounds: float32 [blocks, 4], each the largest of its block: length of a row as the product reads it,
-            length of what that leaves out in the leading directions, length of the row in the others, and
-            of the whole row as far as float32 rounds. See ``scan`` for the sum that they bound.
     """
 
-    def __init__(self, items: Tensor, norms: Tensor | None, dims: int, block: int) -> None:
+    def __init__(
+        self, items: Tensor, norms: Tensor | None, basis: Tensor | None, head: Head, block: int
+    ) -> None:
         """Prepare a table; see ``CertifiedScan``."""
         self.n_items, width = items.size(0) - 1, items.size(1)
-        self.block = block
-        self._basis = leading_directions(items, norms)[:, :dims].contiguous() if dims < width else None
-        rows, rest, lengths = _project(items, norms, self._basis)
+        dims = head.dims if basis is not None else width
+        self.block, self.dims = block, dims
+        twice = head.twice and dims < width and has_int8() and has_vnni()
+        basis = basis if dims < width else None
+        self._basis = basis if basis is None or twice else basis[:, :dims].contiguous()
+        rows, tails, lengths = _project(items, norms, basis, dims, twice)
+        rest = tails.norm(dim=1) if twice else tails
         order = (rest if dims < width else lengths).argsort(stable=True)
         self.place = torch.empty_like(order)
         self.place[order] = torch.arange(self.n_items)
-        self.items = _padded(order + 1, block)
-        self._product, self.scales, read, error = _prepare(rows[order], block)
-        whole = lengths[order]
-        bounds = (read, error, rest[order], ROUNDING * whole)
-        self.bounds = torch.stack([block_maxima(bound, block) for bound in bounds], 1).contiguous()
+        self._product, scales, read, error = _prepare(rows[order], block)
+        rounding = ROUNDING * lengths[order]
+        bounds = self._of_blocks(read, error, rest[order] * (1 + ROUNDING), rounding)
+        whole = _padded(order + 1, block)
+        second = (torch.empty(len(whole), 0, dtype=torch.int8), torch.empty(0), torch.empty(0, 2))
+        if twice:
+            table, tail_scales, tail_read, tail_error = _whole_numbers(tails[order], block)
+            left = torch.hypot(error, tail_error) + rounding
+            second = (table, tail_scales, self._of_blocks(torch.hypot(read, tail_read), left))
+        self.layout: Layout = (whole, scales, bounds, *second)
 
     def __call__(self, sessions: Tensor) -> Rough:
         """Score sessions [B, D]."""
-        behind = len(self.items) - self.n_items
+        behind = len(self.layout[0]) - self.n_items
         if isinstance(self._product, OneDnn):
-            return _by_onednn(sessions, self._basis, self._product.table, self.block, behind)
+            return _by_onednn(sessions, self._basis, self.dims, self._product.table, self.block, behind)
         heads, step, lengths = _split(sessions, self._basis, self._product.steps)
         scores = _in_blocks(self._product(heads), self.block, behind)
-        return scores, step, lengths
+        none = torch.empty(len(sessions), 0)
+        return scores, step, lengths, none, none, none
+
+    def _of_blocks(self, *bounds: Tensor) -> Tensor:
+        return torch.stack([block_maxima(bound, self.block) for bound in bounds], 1).contiguous()
+
+
+@script
+def _rounded(values: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Values [B, d] -> whole numbers up to ``steps``, what 1 of them is worth [B, 1], length of the error."""
+    step = (values.abs().amax(1, keepdim=True) / steps).clamp_min(1e-18)  # TINY
+    numbers = (values / step).round_()
+    return numbers, step, torch.addcmul(values, numbers, step, value=-1.0).norm(2, 1, True)
 
 
 @script
 def _split(sessions: Tensor, basis: Tensor | None, steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What the product multiplies [B, d], its step [B, 1], and ``Rough.lengths`` [B, 4]."""
+    """What the product multiplies [B, d], its step [B, 1], and the lengths of ``Rough`` [B, 4]."""
     heads = sessions if basis is None else sessions @ basis
     whole = sessions.norm(2, 1, True)
     head = whole if basis is None else heads.norm(2, 1, True)
     rest = (whole.square() * (1 + 1e-5) - head.square()).clamp_min(0.0).sqrt()  # 1e-5: ROUNDING
     if steps == 0:
         return heads, torch.ones_like(head), torch.cat([torch.zeros_like(head), head, rest, whole], 1)
-    step = (heads.abs().amax(1, keepdim=True) / steps).clamp_min(1e-18)  # TINY
-    numbers = (heads / step).round_()
-    wrong = torch.addcmul(heads, numbers, step, value=-1.0).norm(2, 1, True)
+    numbers, step, wrong = _rounded(heads, steps)
     return numbers, step, torch.cat([wrong, head, rest, whole], 1)
 
 
@@ -103,13 +146,24 @@ def _in_blocks(scores: Tensor, block: int, behind: int) -> Tensor:
 
 
 @script
-def _by_onednn(
-    sessions: Tensor, basis: Tensor | None, table: Tensor, block: int, behind: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _by_onednn(  # noqa: PLR0917  names cost a script time
+    sessions: Tensor, basis: Tensor | None, dims: int, table: Tensor, block: int, behind: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """All of the pass in one call, the usual one on a CPU of today."""
-    numbers, step, lengths = _split(sessions, basis, 127)  # LEVELS
-    scores = torch._int_mm(numbers.to(torch.int8), table)
-    return _in_blocks(scores, block, behind), step, lengths
+    if basis is None or basis.size(1) == dims:
+        numbers, step, lengths = _split(sessions, basis, 127)  # LEVELS
+        tails = sessions.new_empty([sessions.size(0), 0])
+        tail_step, tail_lengths = tails, tails
+    else:
+        turned = sessions @ basis
+        head, tail = turned.narrow(1, 0, dims), turned.narrow(1, dims, turned.size(1) - dims)
+        whole = sessions.norm(2, 1, True)
+        numbers, step, wrong = _rounded(head, 127)
+        tails, tail_step, tail_wrong = _rounded(tail, 127)
+        lengths = torch.cat([wrong, head.norm(2, 1, True), tail.norm(2, 1, True), whole], 1)
+        tail_lengths = torch.cat([torch.hypot(wrong, tail_wrong), whole], 1)
+    scores = _in_blocks(torch._int_mm(numbers.to(torch.int8), table), block, behind)
+    return scores, step, lengths, tails.to(torch.int8), tail_step, tail_lengths
 
 
 def _prepare(rows: Tensor, block: int) -> tuple[Product, Tensor, Tensor, Tensor]:
@@ -117,6 +171,12 @@ def _prepare(rows: Tensor, block: int) -> tuple[Product, Tensor, Tensor, Tensor]
     if not has_int8():
         n_blocks = -(-len(rows) // block)
         return Float32(_padded(rows, block)), torch.ones(n_blocks), rows.norm(dim=1), torch.zeros(len(rows))
+    table, scales, length, error = _whole_numbers(rows, block)
+    return (OneDnn if has_vnni() else Fbgemm)(table), scales, length, error
+
+
+def _whole_numbers(rows: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows [V, d] -> int8 [places, d], scales [blocks], lengths of what is read and what is left out [V]."""
     scales = (block_maxima(rows.abs().amax(1), block) / LEVELS).clamp(min=TINY)
     table = torch.zeros(len(scales) * block, rows.size(1), dtype=torch.int8)
     error, length = rows.new_zeros(len(rows)), rows.new_zeros(len(rows))
@@ -127,7 +187,7 @@ def _prepare(rows: Tensor, block: int) -> tuple[Product, Tensor, Tensor, Tensor]
         table[places] = (chunk / scale).round().to(torch.int8)
         coarse = table[places] * scale
         error[places], length[places] = (chunk - coarse).norm(dim=1), coarse.norm(dim=1)
-    return (OneDnn if has_vnni() else Fbgemm)(table), scales, length, error
+    return table, scales, length, error
 
 
 class OneDnn:
@@ -202,11 +262,16 @@ def least(scores: Tensor) -> float:
     return torch.iinfo(scores.dtype).min if scores.dtype == torch.int32 else -torch.inf
 
 
-def leading_directions(items: Tensor, norms: Tensor | None) -> Tensor:
-    """Orthonormal directions of the table, those with most of its energy first, float32 [D, D]."""
+def leading_directions(items: Tensor, norms: Tensor | None, sessions: Tensor) -> Tensor:
+    """Orthonormal directions, those with most of the energy of items and sessions first, float32 [D, D].
+
+    A product's rest is bounded by both lengths, so both count, each with its share of its own energy.
+    """
     gram = torch.zeros(items.size(1), items.size(1), dtype=torch.float64)
     for rows in _chunks(items, norms):
         gram += (rows.T @ rows).double()
+    of_sessions = (sessions.T @ sessions).double()
+    gram = gram / gram.trace().clamp(min=TINY) + of_sessions / of_sessions.trace().clamp(min=TINY)
     return cast(Tensor, torch.linalg.eigh(gram).eigenvectors).flip(1).float().contiguous()
 
 
@@ -222,15 +287,16 @@ def _padded(of_items: Tensor, block: int) -> Tensor:
     return padded
 
 
-def _project(items: Tensor, norms: Tensor | None, basis: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Leading values of all items [V, d], norms of the rest [V], whole norms [V]."""
+def _project(
+    items: Tensor, norms: Tensor | None, basis: Tensor | None, dims: int, twice: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Leading values of all items [V, d], the others [V, D - d] or their lengths [V], whole lengths [V]."""
     rows, rest, lengths = [], [], []
     for chunk in _chunks(items, norms):
-        head = chunk if basis is None else chunk @ basis
-        squares = chunk.square().sum(1)
-        rows.append(head)
-        rest.append((squares * (1 + ROUNDING) - head.square().sum(1)).clamp(min=0).sqrt())
-        lengths.append(squares.sqrt())
+        turned = chunk if basis is None else chunk @ basis
+        rows.append(turned[:, :dims])
+        rest.append(turned[:, dims:] if twice else turned[:, dims:].norm(dim=1))
+        lengths.append(chunk.norm(dim=1))
     return torch.cat(rows), torch.cat(rest), torch.cat(lengths)
 
 

@@ -10,18 +10,20 @@ For a session z and an item v = v~ + r, read in the leading d directions of the 
 
     z . v  =  z~ . v~  +  (z_d - z~) . v~  +  z_d . r  +  z_rest . v_rest
 
-The first term is what the coarse pass computes; the others are bounded by products of norms.
+The first term is what the coarse pass computes; the others are bounded by products of norms. What that
+leaves, hundreds or thousands, may be looked at again in all directions: then the last term is a product, too,
+and only dozens are left.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import Tensor
 
 from srec.script import script
-from srec.serving.coarse import Coarse, Rough, least
+from srec.serving.coarse import Coarse, Head, Layout, Rough, least
 from srec.topk import Selection, TopK, select
 
 BLOCK: Final = 64  # items that share one bound, and one maximum
@@ -73,14 +75,17 @@ class CertifiedScan(FullScan):
     Args:
         items: see ``FullScan``.
         norms: see ``FullScan``.
-        dims: how many leading directions of the table the coarse pass reads; D reads all as they are.
+        directions: of ``leading_directions``, float32 [D, D]; None reads the table as it is.
+        head: what the coarse pass reads of them.
     """
 
-    def __init__(self, items: Tensor, norms: Tensor | None, dims: int) -> None:
+    def __init__(self, items: Tensor, norms: Tensor | None, directions: Tensor | None, head: Head) -> None:
         super().__init__(items, norms)
-        self._coarse = Coarse(items, norms, dims, BLOCK)
+        self._coarse = Coarse(items, norms, directions, head, BLOCK)
         self.scored = 0
-        self._ones = torch.ones_like(self._coarse.scales)
+        items_at, scales, *bounds = self._coarse.layout
+        self._items_at = items_at[: self.n_items] - 1
+        self._unscaled = cast(Layout, (items_at, torch.ones_like(scales), *bounds))
 
     def best(self, sessions: Tensor, selections: Sequence[Selection]) -> list[TopK]:
         """Answer every session exactly.
@@ -94,14 +99,10 @@ class CertifiedScan(FullScan):
 
     def _best(self, sessions: Tensor, rough: Rough, row: int, selection: Selection) -> TopK:
         """Answer one session of a batch."""
-        coarse, scales = self._coarse, self._coarse.scales
+        layout = self._coarse.layout
         if selection.handicap is not None:
-            sessions, rough, scales = (
-                sessions[row:],
-                self._lowered(rough, row, selection.handicap),
-                self._ones,
-            )
-            row = 0
+            sessions, rough = sessions[row:], self._lowered(rough, row, selection.handicap)
+            row, layout = 0, self._unscaled
         limited = selection.allowed is not None or bool(selection.excluded)
         if limited:
             self._restrict(rough[0][row], selection)
@@ -109,7 +110,7 @@ class CertifiedScan(FullScan):
             sessions,
             row,
             rough,
-            (coarse.items, scales, coarse.bounds),
+            layout,
             (self.items, self.norms, selection.handicap),
             selection.k,
             max(SEEDS, 2 * selection.k),
@@ -122,17 +123,17 @@ class CertifiedScan(FullScan):
 
     def _lowered(self, rough: Rough, row: int, handicap: Tensor) -> Rough:
         """One session's scores with what is taken off the items taken off; a score of 1 is worth 1."""
-        scores, step, lengths = (part[row : row + 1] for part in rough)
-        lowered = (scores * (self._coarse.scales * step).unsqueeze(2)).view(-1)
-        lowered[: self.n_items] -= handicap[self._coarse.items[: self.n_items] - 1]
+        scores, step, *lengths = (part[row : row + 1] for part in rough)
+        lowered = (scores * (self._coarse.layout[1] * step).unsqueeze(2)).view(-1)
+        lowered[: self.n_items] -= handicap[self._items_at]
         lowered[self.n_items :] = -torch.inf
-        return lowered.view(scores.shape), torch.ones_like(step), lengths
+        return cast(Rough, (lowered.view(scores.shape), torch.ones_like(step), *lengths))
 
     def _restrict(self, scores: Tensor, selection: Selection) -> None:
         """Let the coarse scores of one session know what must not be answered."""
         flat, never = scores.view(-1), least(scores)
         if selection.allowed is not None:
-            forbidden = ~selection.allowed[self._coarse.items[: self.n_items] - 1]
+            forbidden = ~selection.allowed[self._items_at]
             flat[: self.n_items].masked_fill_(forbidden, never)
         if selection.excluded:
             flat[self._coarse.place[torch.tensor(selection.excluded) - 1]] = never
@@ -151,11 +152,21 @@ def _exact(session: Tensor, items: Tensor, table: tuple[Tensor, Tensor | None, T
 
 
 @script
+def _tail_products(session: Tensor, tails: Tensor, places: Tensor) -> Tensor:
+    """Products of int8 [w] with some rows of int8 [places, w], float32 [n]."""
+    n = places.size(0)
+    # oneDNN compiles a kernel for every new size, so that there shall be few.
+    padded = torch.constant_pad_nd(places, [0, -n % 512])
+    rows = tails.index_select(0, padded)  # [n', w]
+    return torch._int_mm(session.unsqueeze(0), rows.t()).view(-1).narrow(0, 0, n).float()
+
+
+@script
 def _certified(  # noqa: PLR0917  names cost a script time
     sessions: Tensor,
     row: int,
-    rough: tuple[Tensor, Tensor, Tensor],
-    layout: tuple[Tensor, Tensor, Tensor],
+    rough: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor],
+    layout: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor],
     table: tuple[Tensor, Tensor | None, Tensor | None],
     k: int,
     n_seeds: int,
@@ -167,13 +178,13 @@ def _certified(  # noqa: PLR0917  names cost a script time
         sessions: float32 [B, D].
         row: which session.
         rough: ``Rough`` of all sessions.
-        layout: ``items``, ``scales`` (ones where ``rough`` is in units of 1) and ``bounds`` of ``Coarse``.
+        layout: ``Layout``; scales are ones where ``rough`` is in units of 1.
         table: ``items`` and ``norms`` of ``FullScan``, and what is taken off each item's score.
         k: how many to answer.
         n_seeds: blocks whose best item is scored first.
         limited: whether whole blocks may be forbidden.
     """
-    items, scales, bounds = layout
+    items, scales, bounds, tails, tail_scales, tail_bounds = layout
     session, scores = sessions[row], rough[0][row]
     whole_numbers = scores.dtype == torch.int32
     units = scales * rough[1][row]
@@ -193,6 +204,13 @@ def _certified(  # noqa: PLR0917  names cost a script time
     else:
         needed = needed.clamp_(min=-3.0e38)
     places = (scores >= needed.unsqueeze(1)).view(-1).nonzero().squeeze(1)
+    if tails.size(1) and places.size(0) > 4 * n_seeds:
+        needed = threshold - torch.mv(tail_bounds, rough[5][row])  # [blocks]
+        block = places // scores.size(1)
+        score = scores.view(-1).index_select(0, places) * units.index_select(0, block)
+        of_tails = tail_scales.index_select(0, block).mul_(rough[4][row])
+        score = score.addcmul_(_tail_products(rough[3][row], tails, places), of_tails)
+        places = places.index_select(0, (score >= needed.index_select(0, block)).nonzero().squeeze(1))
     found = items.index_select(0, places).sort()[0]
     best, order = _exact(session, found, table).sort(stable=True, descending=True)
     return found.index_select(0, order[:k]), best[:k], found.size(0)
