@@ -63,12 +63,11 @@ def _train(code: Path, sequences: Sequences, graph: GlobalGraph, settings: RunSe
     model, utils = _modules(code)
     torch.manual_seed(settings.training.seed)
     np.random.seed(settings.training.seed)  # what its code draws from
-    examples = prefixes(sequences)
+    loaded = utils.Data(prefixes(sequences))
     neighbours, weights = neighbour_lists(graph)
     table = utils.handle_adj(neighbours, graph.n_items + 1, graph.size, weights)
     network = model.trans_to_cuda(model.CombineGraph(options(settings, graph), graph.n_items + 1, *table))
-    loaded = utils.Data(examples)
-    desk.answer(examples=len(examples[1]))
+    desk.answer(examples=len(loaded))
     model.tqdm = lambda loader: _clocked(loader, desk)
     model.train_test(network, loaded, loaded)
 
