@@ -33,21 +33,25 @@ def choose_heads(
     """
     width, n_items = items.size(1), items.size(0) - 1
     dims = [*range(STEP, width, STEP)]
-    left = _left_over(items, norms, sessions, directions, dims) if dims else []
-    candidates = [*zip(dims, left, strict=True), (width, 0.0)]
+    left: dict[int, float] = dict(
+        zip(dims, _left_over(items, norms, sessions, directions, dims), strict=True)
+    ) | {width: 0.0}
+    look = LOOK / n_items
 
-    def cost(d: int, share: float, of_head: int, of_rest: int) -> float:
-        return d * of_head + RANDOM * share * of_rest
+    def cost(head: tuple[int, int], of_value: int) -> float:
+        """Bytes an item of a pass over d directions, a look at w more, and rows in full for what is left."""
+        d, w = head
+        looked = d * of_value + (RANDOM * left[d] * w * of_value + look if w else 0.0)
+        return looked + RANDOM * left[d + w] * width * FLOAT
 
-    once = [(cost(d, share, 1, width * FLOAT), d) for d, share in candidates]
-    twice = [(cost(d, share, 1, width - d) + LOOK / n_items, d) for d, share in candidates[:-1]]
-    floats = [(cost(d, share, FLOAT, width * FLOAT), d) for d, share in candidates]
-    better = bool(twice) and min(twice) < min(once)
-    return {
-        "vnni": {"dims": min(twice if better else once)[1], "twice": better},
-        "int8": {"dims": min(once)[1]},
-        "float32": {"dims": min(floats)[1]},
+    once = [(d, 0) for d in left]
+    twice = [(d, e - d) for d in left for e in left if e > d]
+    best = {
+        "vnni": min(once + twice, key=lambda one: cost(one, 1)),
+        "int8": min(once, key=lambda one: cost(one, 1)),
+        "float32": min(once + twice, key=lambda one: cost(one, FLOAT)),
     }
+    return {kind: {"dims": d, "then": w} for kind, (d, w) in best.items()}
 
 
 def _left_over(

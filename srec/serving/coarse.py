@@ -28,7 +28,7 @@ Rough: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 - scores, int32 or float32 [B, blocks, block], the least value of its type behind the last item;
 - step, what a score of 1 is worth, float32 [B, 1], times the block's ``Layout`` scale;
 - lengths, by which the bounds are multiplied, float32 [B, 4];
-- tails, int8 [B, D - d], their step [B, 1] and lengths [B, 2]: the same for the second look; or [B, 0].
+- tails, int8 or float32 [B, w], their step [B, 1] and lengths [B, 3]: the same for a second look, or [B, 0].
 """  # no class with names: TorchScript makes such a class anew in every call, for 50 microseconds
 
 Layout: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -38,8 +38,9 @@ Layout: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 - scales, float32 [blocks];
 - bounds, float32 [blocks, 4], each the largest of its block: length of a row as the product reads it, of
   what that leaves out in the leading directions, of the row in the others, of the whole as float32 rounds it;
-- tails, int8 [places, D - d], their scales [blocks] and bounds [blocks, 2]: length of a row as both products
-  read it, and of what they leave out; [places, 0] where there is no second look.
+- tails, int8 or float32 [places, w], their scales [blocks] and bounds [blocks, 3]: length of a row as both
+  products read it, of what they leave out in their directions and in rounding, and of the row in the others;
+  [places, 0] where there is no second look.
 
 ``scan`` has the sum that they bound.
 """
@@ -50,11 +51,11 @@ class Head(NamedTuple):
 
     Attributes:
         dims: how many leading directions of the table; D reads all as they are.
-        twice: whether what the pass leaves is looked at once more in 8 bits, in all other directions.
+        then: how many of the next directions are looked at of what the pass leaves; 0 for no second look.
     """
 
     dims: int
-    twice: bool = False
+    then: int = 0
 
 
 class Product(Protocol):
@@ -80,36 +81,33 @@ class Coarse:
     ) -> None:
         """Prepare a table; see ``CertifiedScan``."""
         self.n_items, width = items.size(0) - 1, items.size(1)
-        dims = head.dims if basis is not None else width
-        self.block, self.dims = block, dims
-        twice = head.twice and dims < width and has_int8() and has_vnni()
-        basis = basis if dims < width else None
-        self._basis = basis if basis is None or twice else basis[:, :dims].contiguous()
-        rows, tails, lengths = _project(items, norms, basis, dims, twice)
-        rest = tails.norm(dim=1) if twice else tails
-        order = (rest if dims < width else lengths).argsort(stable=True)
+        self.dims, then = (width, 0) if basis is None else head
+        if has_int8() and not has_vnni():
+            then = 0  # FBGEMM packs its table: no row of it can be looked at alone
+        self.block = block
+        self._basis = None
+        if basis is not None and self.dims < width:
+            self._basis = basis[:, : self.dims + then].contiguous()
+        rows, tails, rest, beyond, lengths = _project(items, norms, self._basis, self.dims)
+        order = (rest if self.dims < width else lengths).argsort(stable=True)
         self.place = torch.empty_like(order)
         self.place[order] = torch.arange(self.n_items)
-        self._product, scales, read, error = _prepare(rows[order], block)
+        table, scales, read, error = _table(rows[order], block)
+        self._product = _product(table)
         rounding = ROUNDING * lengths[order]
-        bounds = self._of_blocks(read, error, rest[order] * (1 + ROUNDING), rounding)
-        whole = _padded(order + 1, block)
-        second = (torch.empty(len(whole), 0, dtype=torch.int8), torch.empty(0), torch.empty(0, 2))
-        if twice:
-            table, tail_scales, tail_read, tail_error = _whole_numbers(tails[order], block)
-            left = torch.hypot(error, tail_error) + rounding
-            second = (table, tail_scales, self._of_blocks(torch.hypot(read, tail_read), left))
-        self.layout: Layout = (whole, scales, bounds, *second)
+        bounds = self._of_blocks(read, error, rest[order], rounding)
+        tails, tail_scales, tail_read, tail_error = _table(tails[order], block)
+        left = torch.hypot(error, tail_error) + rounding
+        tail_bounds = self._of_blocks(torch.hypot(read, tail_read), left, beyond[order])
+        self.layout: Layout = (_padded(order + 1, block), scales, bounds, tails, tail_scales, tail_bounds)
 
     def __call__(self, sessions: Tensor) -> Rough:
         """Score sessions [B, D]."""
         behind = len(self.layout[0]) - self.n_items
         if isinstance(self._product, OneDnn):
             return _by_onednn(sessions, self._basis, self.dims, self._product.table, self.block, behind)
-        heads, step, lengths = _split(sessions, self._basis, self._product.steps)
-        scores = _in_blocks(self._product(heads), self.block, behind)
-        none = torch.empty(len(sessions), 0)
-        return scores, step, lengths, none, none, none
+        heads, *others = _split(sessions, self._basis, self.dims, self._product.steps)
+        return cast(Rough, (_in_blocks(self._product(heads), self.block, behind), *others))
 
     def _of_blocks(self, *bounds: Tensor) -> Tensor:
         return torch.stack([block_maxima(bound, self.block) for bound in bounds], 1).contiguous()
@@ -117,23 +115,36 @@ class Coarse:
 
 @script
 def _rounded(values: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Values [B, d] -> whole numbers up to ``steps``, what 1 of them is worth [B, 1], length of the error."""
+    """Values [B, d] -> whole numbers up to ``steps``, what 1 of them is worth [B, 1], length of the error.
+
+    As they are where ``steps`` is 0.
+    """
+    if steps == 0 or values.size(1) == 0:
+        one = values.new_ones([values.size(0), 1])
+        return values, one, torch.zeros_like(one)
     step = (values.abs().amax(1, keepdim=True) / steps).clamp_min(1e-18)  # TINY
     numbers = (values / step).round_()
     return numbers, step, torch.addcmul(values, numbers, step, value=-1.0).norm(2, 1, True)
 
 
 @script
-def _split(sessions: Tensor, basis: Tensor | None, steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What the product multiplies [B, d], its step [B, 1], and the lengths of ``Rough`` [B, 4]."""
-    heads = sessions if basis is None else sessions @ basis
-    whole = sessions.norm(2, 1, True)
-    head = whole if basis is None else heads.norm(2, 1, True)
-    rest = (whole.square() * (1 + 1e-5) - head.square()).clamp_min(0.0).sqrt()  # 1e-5: ROUNDING
-    if steps == 0:
-        return heads, torch.ones_like(head), torch.cat([torch.zeros_like(head), head, rest, whole], 1)
+def _split(
+    sessions: Tensor, basis: Tensor | None, dims: int, steps: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """What the product multiplies, float32 [B, d], and all of ``Rough`` behind the scores."""
+    turned = sessions if basis is None else sessions @ basis  # [B, d + w]
+    heads, tails = turned.narrow(1, 0, dims), turned.narrow(1, dims, turned.size(1) - dims)
+    whole, head = sessions.norm(2, 1, True), heads.norm(2, 1, True)
+    squares = whole.square() * (1 + 1e-5)  # ROUNDING
+    rest = (squares - head.square()).clamp_min(0.0).sqrt()
     numbers, step, wrong = _rounded(heads, steps)
-    return numbers, step, torch.cat([wrong, head, rest, whole], 1)
+    lengths = torch.cat([wrong, head, rest, whole], 1)
+    if tails.size(1) == 0:
+        return numbers, step, lengths, tails, step, lengths
+    tails, tail_step, tail_wrong = _rounded(tails, steps)
+    beyond = (squares - turned.norm(2, 1, True).square()).clamp_min(0.0).sqrt()
+    tail_lengths = torch.cat([torch.hypot(wrong, tail_wrong), whole, beyond], 1)
+    return numbers, step, lengths, tails, tail_step, tail_lengths
 
 
 @script
@@ -150,33 +161,32 @@ def _by_onednn(  # noqa: PLR0917  names cost a script time
     sessions: Tensor, basis: Tensor | None, dims: int, table: Tensor, block: int, behind: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """All of the pass in one call, the usual one on a CPU of today."""
-    if basis is None or basis.size(1) == dims:
-        numbers, step, lengths = _split(sessions, basis, 127)  # LEVELS
-        tails = sessions.new_empty([sessions.size(0), 0])
-        tail_step, tail_lengths = tails, tails
-    else:
-        turned = sessions @ basis
-        head, tail = turned.narrow(1, 0, dims), turned.narrow(1, dims, turned.size(1) - dims)
-        whole = sessions.norm(2, 1, True)
-        numbers, step, wrong = _rounded(head, 127)
-        tails, tail_step, tail_wrong = _rounded(tail, 127)
-        lengths = torch.cat([wrong, head.norm(2, 1, True), tail.norm(2, 1, True), whole], 1)
-        tail_lengths = torch.cat([torch.hypot(wrong, tail_wrong), whole], 1)
+    numbers, step, lengths, tails, tail_step, tail_lengths = _split(sessions, basis, dims, 127)  # LEVELS
     scores = _in_blocks(torch._int_mm(numbers.to(torch.int8), table), block, behind)
     return scores, step, lengths, tails.to(torch.int8), tail_step, tail_lengths
 
 
-def _prepare(rows: Tensor, block: int) -> tuple[Product, Tensor, Tensor, Tensor]:
-    """Rows in the order of their places [V, d] -> product, scales [blocks], read and left-out lengths [V]."""
-    if not has_int8():
-        n_blocks = -(-len(rows) // block)
-        return Float32(_padded(rows, block)), torch.ones(n_blocks), rows.norm(dim=1), torch.zeros(len(rows))
-    table, scales, length, error = _whole_numbers(rows, block)
-    return (OneDnn if has_vnni() else Fbgemm)(table), scales, length, error
+def _product(table: Tensor) -> Product:
+    """The product that this CPU is best at, with a table of ``_table``."""
+    if table.dtype == torch.int8:
+        return OneDnn(table) if has_vnni() else Fbgemm(table)
+    return Float32(table)
 
 
-def _whole_numbers(rows: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Rows [V, d] -> int8 [places, d], scales [blocks], lengths of what is read and what is left out [V]."""
+def _table(rows: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows in the order of their places, in the type that this CPU multiplies best.
+
+    Args:
+        rows: float32 [V, d].
+        block: places that share a scale.
+
+    Returns:
+        int8 or float32 [places, d]; scales [blocks]; lengths of what is kept of each row and of what is left
+        out, [V] each.
+    """
+    if not has_int8() or not rows.size(1):
+        table = _padded(rows, block)
+        return table, torch.ones(len(table) // block), rows.norm(dim=1), torch.zeros(len(rows))
     scales = (block_maxima(rows.abs().amax(1), block) / LEVELS).clamp(min=TINY)
     table = torch.zeros(len(scales) * block, rows.size(1), dtype=torch.int8)
     error, length = rows.new_zeros(len(rows)), rows.new_zeros(len(rows))
@@ -287,17 +297,18 @@ def _padded(of_items: Tensor, block: int) -> Tensor:
     return padded
 
 
-def _project(
-    items: Tensor, norms: Tensor | None, basis: Tensor | None, dims: int, twice: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Leading values of all items [V, d], the others [V, D - d] or their lengths [V], whole lengths [V]."""
-    rows, rest, lengths = [], [], []
+def _project(items: Tensor, norms: Tensor | None, basis: Tensor | None, dims: int) -> tuple[Tensor, ...]:
+    """Leading values [V, d], the next [V, w], lengths [V] of all but the first, of all but both, of all."""
+    parts: list[tuple[Tensor, ...]] = []
     for chunk in _chunks(items, norms):
         turned = chunk if basis is None else chunk @ basis
-        rows.append(turned[:, :dims])
-        rest.append(turned[:, dims:] if twice else turned[:, dims:].norm(dim=1))
-        lengths.append(chunk.norm(dim=1))
-    return torch.cat(rows), torch.cat(rest), torch.cat(lengths)
+        head, tail = turned[:, :dims], turned[:, dims:]
+        squares = chunk.square().sum(1)
+        rest, beyond = (
+            (squares * (1 + ROUNDING) - seen.square().sum(1)).clamp(min=0).sqrt() for seen in (head, turned)
+        )
+        parts.append((head, tail, rest, beyond, squares.sqrt()))
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 
 def _chunks(items: Tensor, norms: Tensor | None) -> list[Tensor]:

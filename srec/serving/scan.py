@@ -153,8 +153,10 @@ def _exact(session: Tensor, items: Tensor, table: tuple[Tensor, Tensor | None, T
 
 @script
 def _tail_products(session: Tensor, tails: Tensor, places: Tensor) -> Tensor:
-    """Products of int8 [w] with some rows of int8 [places, w], float32 [n]."""
+    """Products of a session's tail [w] with some rows of tails [places, w], both of one type; float32 [n]."""
     n = places.size(0)
+    if tails.dtype != torch.int8:
+        return tails.index_select(0, places) @ session
     # oneDNN compiles a kernel for every new size, so that there shall be few.
     padded = torch.constant_pad_nd(places, [0, -n % 512])
     rows = tails.index_select(0, padded)  # [n', w]
