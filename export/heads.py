@@ -46,7 +46,7 @@ def choose_heads(
 
     once = [(d, 0) for d in left]
     twice = [(d, e - d) for d in left for e in left if e > d]
-    # In 8 bits a second look at fewer than all directions leaves more than the shares say: they know no rounding.
+    # In 8 bits a look at fewer directions leaves more than the shares say, which know no rounding.
     whole = [(d, width - d) for d in dims]
     best = {
         "vnni": min(once + whole, key=lambda one: cost(one, 1)),
