@@ -7,7 +7,7 @@ PRESETS: Final = ("srec", "steady", "paper", "best", "tiny")
 # For a catalogue of hundreds and tens of thousands of clicks: about a minute on two cores.
 TINY: Final = {"dim": 48, "learning_rate": 4e-3, "decay_every": 4, "epochs": 8}
 
-# For session files of a hundred thousand sessions: batches eight times the papers' take a fraction of the time
+# For session files of a hundred thousand sessions: batches eight times the papers' take a part of the time
 # and end no worse, with a rate that falls to 0 and an average of the last steps. Chosen on validation.
 BEST: Final = {
     "scoring": "cosine",
