@@ -17,7 +17,8 @@ from srec.errors import DataError
 from srec.export.torchscript import TorchScript, load_module, write_module
 from srec.graph.inputs import ModelInputs
 from srec.io import new_file
-from srec.serving.coarse import Head, has_int8, has_vnni, leading_directions
+from srec.serving.coarse import Head, leading_directions
+from srec.serving.products import has_int8, has_vnni
 from srec.serving.ranker import Scorer
 from srec.serving.scan import CertifiedScan, FullScan
 from srec.serving.stages import MODEL, TOP_K, Stages

@@ -15,7 +15,7 @@ from torch import nn
 from srec.errors import HostError
 from srec.export.torchscript import TorchScript, TorchScriptScorer
 from srec.graph.inputs import ModelInputs
-from srec.serving.coarse import has_avx2
+from srec.serving.products import has_avx2
 
 FOLDER = "ipex"
 PACKAGE = "intel_extension_for_pytorch"

@@ -70,7 +70,7 @@ def _cpu() -> dict[str, str]:
     import torch
 
     from srec.export.ipex import why_not
-    from srec.serving.coarse import has_avx2
+    from srec.serving.products import has_avx2
 
     return {
         "cpu kernels": torch.backends.cpu.get_cpu_capability(),

@@ -1,22 +1,18 @@
 """The coarse pass of ``scan``: approximate scores of all items, and how wrong they may be.
 
-Products of 8-bit integers read a quarter of the bytes of float32: by oneDNN where the CPU adds them up in 32
-bits (VNNI), else by FBGEMM, which needs AVX2; both come with torch. Without AVX2, float32 on the leading
-directions of the table only.
+It reads the leading directions of the table only, in the type that ``products`` multiplies best on this CPU.
 """
 
-import functools
 import math
-import warnings
-from typing import Final, NamedTuple, Protocol, TypeAlias, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor
 
 from srec.script import script
+from srec.serving import products
+from srec.serving.products import LEVELS, OneDnn
 
-LEVELS: Final = 127  # of an 8-bit value in one sign
-FEWER: Final = 63  # of a session's values where products are added up in 16 bits, which overflow with more
 TINY: Final = 1e-18  # the square of which is no denormal number
 CHUNK: Final = 1 << 16  # items that are prepared at once
 ROUNDING: Final = 1e-5  # float32 sums here and in the exact scores, relative to |z| |v|; D at most 4,096
@@ -58,16 +54,6 @@ class Head(NamedTuple):
     then: int = 0
 
 
-class Product(Protocol):
-    """Whole numbers of sessions times the whole numbers of the table, or float32 times float32."""
-
-    steps: int
-    """Largest whole number of a session; 0 where it is multiplied as it is."""
-
-    def __call__(self, heads: Tensor) -> Tensor:
-        """Float32 [B, d] -> [B, places]."""
-
-
 class Coarse:
     """Approximate scores of all items in blocks of items with like bounds.
 
@@ -82,8 +68,8 @@ class Coarse:
         """Prepare a table; see ``CertifiedScan``."""
         self.n_items, width = items.size(0) - 1, items.size(1)
         self.dims, then = (width, 0) if basis is None else head
-        if has_int8() and not has_vnni():
-            then = 0  # FBGEMM packs its table: no row of it can be looked at alone
+        if not products.has_rows():
+            then = 0
         self.block = block
         self._basis = None
         if basis is not None and self.dims < width:
@@ -93,7 +79,7 @@ class Coarse:
         self.place = torch.empty_like(order)
         self.place[order] = torch.arange(self.n_items)
         table, scales, read, error = _table(rows[order], block)
-        self._product = _product(table)
+        self._product = products.product(table)
         rounding = ROUNDING * lengths[order]
         bounds = self._of_blocks(read, error, rest[order], rounding)
         tails, tail_scales, tail_read, tail_error = _table(tails[order], block)
@@ -166,13 +152,6 @@ def _by_onednn(  # noqa: PLR0917  names cost a script time
     return scores, step, lengths, tails.to(torch.int8), tail_step, tail_lengths
 
 
-def _product(table: Tensor) -> Product:
-    """The product that this CPU is best at, with a table of ``_table``."""
-    if table.dtype == torch.int8:
-        return OneDnn(table) if has_vnni() else Fbgemm(table)
-    return Float32(table)
-
-
 def _table(rows: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Rows in the order of their places, in the type that this CPU multiplies best.
 
@@ -184,7 +163,7 @@ def _table(rows: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         int8 or float32 [places, d]; scales [blocks]; lengths of what is kept of each row and of what is left
         out, [V] each.
     """
-    if not has_int8() or not rows.size(1):
+    if not products.has_int8() or not rows.size(1):
         table = _padded(rows, block)
         return table, torch.ones(len(table) // block), rows.norm(dim=1), torch.zeros(len(rows))
     scales = (block_maxima(rows.abs().amax(1), block) / LEVELS).clamp(min=TINY)
@@ -198,73 +177,6 @@ def _table(rows: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         coarse = table[places] * scale
         error[places], length[places] = (chunk - coarse).norm(dim=1), coarse.norm(dim=1)
     return table, scales, length, error
-
-
-class OneDnn:
-    """Integer products summed in 32 bits, int32."""
-
-    steps = LEVELS
-
-    def __init__(self, table: Tensor) -> None:
-        """Take integers, int8 [places, d]."""
-        self.table = table.T
-
-    def __call__(self, heads: Tensor) -> Tensor:
-        """Whole numbers of sessions, float32 [B, d] -> [B, places]."""
-        return torch._int_mm(heads.to(torch.int8), self.table)
-
-
-class Fbgemm:
-    """Integer products summed in 16 bits, in which two of a session's reduced values fit; float32."""
-
-    steps = FEWER
-
-    def __init__(self, table: Tensor) -> None:
-        """Take integers, int8 [places, d]."""
-        ones, zeros = torch.ones(len(table), dtype=torch.float64), torch.zeros(len(table), dtype=torch.int64)
-        with warnings.catch_warnings():  # the product has no form yet that takes plain tensors
-            warnings.simplefilter("ignore", UserWarning)
-            quantised = torch._make_per_channel_quantized_tensor(table, ones, zeros, 0)
-        self._packed = torch.ops.quantized.linear_prepack(quantised, None)
-
-    def __call__(self, heads: Tensor) -> Tensor:
-        """Whole numbers of sessions, float32 [B, d] -> [B, places]."""
-        product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            heads, 1.0, self.steps + 1, self._packed
-        )
-        return product
-
-
-class Float32:
-    """z_d . v_d as it is."""
-
-    steps = 0
-
-    def __init__(self, rows: Tensor) -> None:
-        """Take rows, float32 [places, d]."""
-        self._rows = rows.T.contiguous()  # [d, places]: the scan reads along the rows
-
-    def __call__(self, heads: Tensor) -> Tensor:
-        """Float32 [B, d] -> [B, places]."""
-        return heads @ self._rows
-
-
-@functools.cache
-def has_vnni() -> bool:
-    """Whether oneDNN's integer product is right to the last bit; without VNNI it overflows, unnoticed."""
-    extreme = torch.full((64, 64), LEVELS, dtype=torch.int8)
-    right = len(extreme) * LEVELS**2
-    return all(int(torch._int_mm(sign * extreme[:1], extreme.T)[0, 0]) == sign * right for sign in (1, -1))
-
-
-def has_int8() -> bool:
-    """Whether there is an 8-bit product that is right on this CPU."""
-    return has_avx2() and "fbgemm" in torch.backends.quantized.supported_engines
-
-
-def has_avx2() -> bool:
-    """Whether the CPU, and torch's own choice of kernels, has AVX2."""
-    return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX")
 
 
 def least(scores: Tensor) -> float:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from srec.export.heads import choose_heads
-from srec.serving import coarse
+from srec.serving import products
 from srec.serving.coarse import Head, leading_directions
 from srec.serving.scan import CertifiedScan, FullScan
 from srec.topk import Selection, TopK
@@ -50,12 +50,12 @@ def same(left: list[TopK], right: list[TopK], scores: Tensor) -> None:
 def cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every coarse pass, where this CPU can run it."""
     kind: str = request.param
-    if kind == "vnni" and not coarse.has_vnni():
+    if kind == "vnni" and not products.has_vnni():
         pytest.skip("oneDNN's 8-bit product is not exact on this CPU")
-    if kind != "none" and not coarse.has_int8():
+    if kind != "none" and not products.has_int8():
         pytest.skip("this CPU has no AVX2")
-    monkeypatch.setattr(coarse, "has_vnni", lambda: kind == "vnni")
-    monkeypatch.setattr(coarse, "has_int8", lambda: kind != "none")
+    monkeypatch.setattr(products, "has_vnni", lambda: kind == "vnni")
+    monkeypatch.setattr(products, "has_int8", lambda: kind != "none")
     return kind
 
 

@@ -1,0 +1,104 @@
+"""Products of sessions with a table, as fast as this CPU has them.
+
+Products of 8-bit integers read a quarter of the bytes of float32: by oneDNN where the CPU adds them up in 32
+bits (VNNI), else by FBGEMM, which needs AVX2; both come with torch. Without AVX2 float32 stays.
+"""
+
+import functools
+import warnings
+from typing import Final, Protocol
+
+import torch
+from torch import Tensor
+
+LEVELS: Final = 127  # of an 8-bit value in one sign
+FEWER: Final = 63  # of a session's values where products are added up in 16 bits, which overflow with more
+
+
+class Product(Protocol):
+    """Whole numbers of sessions times the whole numbers of the table, or float32 times float32."""
+
+    steps: int
+    """Largest whole number of a session; 0 where it is multiplied as it is."""
+
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Float32 [B, d] -> [B, places]."""
+
+
+def product(table: Tensor) -> Product:
+    """The product with a table, int8 or float32 [places, d], that this CPU is best at."""
+    if table.dtype == torch.int8:
+        return OneDnn(table) if has_vnni() else Fbgemm(table)
+    return Float32(table)
+
+
+class OneDnn:
+    """Integer products summed in 32 bits, int32."""
+
+    steps = LEVELS
+
+    def __init__(self, table: Tensor) -> None:
+        """Take integers, int8 [places, d]."""
+        self.table = table.T
+
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Whole numbers of sessions, float32 [B, d] -> [B, places]."""
+        return torch._int_mm(heads.to(torch.int8), self.table)
+
+
+class Fbgemm:
+    """Integer products summed in 16 bits, in which two of a session's reduced values fit; float32."""
+
+    steps = FEWER
+
+    def __init__(self, table: Tensor) -> None:
+        """Take integers, int8 [places, d]."""
+        ones, zeros = torch.ones(len(table), dtype=torch.float64), torch.zeros(len(table), dtype=torch.int64)
+        with warnings.catch_warnings():  # the product has no form yet that takes plain tensors
+            warnings.simplefilter("ignore", UserWarning)
+            quantised = torch._make_per_channel_quantized_tensor(table, ones, zeros, 0)
+        self._packed = torch.ops.quantized.linear_prepack(quantised, None)
+
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Whole numbers of sessions, float32 [B, d] -> [B, places]."""
+        product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+            heads, 1.0, self.steps + 1, self._packed
+        )
+        return product
+
+
+class Float32:
+    """z_d . v_d as it is."""
+
+    steps = 0
+
+    def __init__(self, rows: Tensor) -> None:
+        """Take rows, float32 [places, d]."""
+        self._rows = rows.T.contiguous()  # [d, places]: the scan reads along the rows
+
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Float32 [B, d] -> [B, places]."""
+        return heads @ self._rows
+
+
+@functools.cache
+def has_vnni() -> bool:
+    """Whether oneDNN's integer product is right to the last bit; without VNNI it overflows, unnoticed."""
+    extreme = torch.full((64, 64), LEVELS, dtype=torch.int8)
+    right = len(extreme) * LEVELS**2
+    return all(int(torch._int_mm(sign * extreme[:1], extreme.T)[0, 0]) == sign * right for sign in (1, -1))
+
+
+def has_int8() -> bool:
+    """Whether there is an 8-bit product that is right on this CPU."""
+    return has_avx2() and "fbgemm" in torch.backends.quantized.supported_engines
+
+
+def has_rows() -> bool:
+    """Whether rows of a product's table can be looked at alone; FBGEMM packs its table."""
+    return has_vnni() or not has_int8()
+
+
+def has_avx2() -> bool:
+    """Whether the CPU, and torch's own choice of kernels, has AVX2."""
+    return torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "NO AVX")
