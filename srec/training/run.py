@@ -155,7 +155,9 @@ class Run:
     def data(self, folder: Path | None = None) -> Dataset:
         """The DATA that it was trained on; ``DataError`` where it has changed since."""
         if "new_games" in self.record:
-            raise InputError(f"{self.folder} has new games beside its data: name the run it was made from")
+            raise InputError(
+                f"{self.folder} has new games beside its data: name the run that it was made from"
+            )
         data = Dataset(folder or Path(self.record["data"]["path"]))
         if data.digest != self.record["data"]["digest"]:
             raise DataError(
