@@ -17,8 +17,8 @@ from srec.errors import DataError
 from srec.export.torchscript import TorchScript, load_module, write_module
 from srec.graph.inputs import ModelInputs
 from srec.io import new_file
+from srec.serving import products
 from srec.serving.coarse import Head, leading_directions
-from srec.serving.products import has_int8, has_vnni
 from srec.serving.ranker import Scorer
 from srec.serving.scan import CertifiedScan, FullScan
 from srec.serving.stages import MODEL, TOP_K, Stages
@@ -47,8 +47,7 @@ class FastScorer:
         self._has_lone = hasattr(encoder, "lone")
         items, norms = tables["items"], tables.get(NORMS)
         small = items.numel() <= SMALL
-        kind = "float32" if not has_int8() else "vnni" if has_vnni() else "int8"
-        head = Head(**heads[kind])
+        head = Head(**heads[products.kind()])
         self.scan = (
             FullScan(items, norms) if small else CertifiedScan(items, norms, tables.get(DIRECTIONS), head)
         )

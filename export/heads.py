@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from srec.serving.products import FLOAT32, INT8, VNNI
 from srec.serving.scan import FullScan
 
 K = 20
@@ -49,9 +50,9 @@ def choose_heads(
     # In 8 bits a look at fewer directions leaves more than the shares say, which know no rounding.
     whole = [(d, width - d) for d in dims]
     best = {
-        "vnni": min(once + whole, key=lambda one: cost(one, 1)),
-        "int8": min(once, key=lambda one: cost(one, 1)),
-        "float32": min(once + twice, key=lambda one: cost(one, FLOAT)),
+        VNNI: min(once + whole, key=lambda one: cost(one, 1)),
+        INT8: min(once, key=lambda one: cost(one, 1)),
+        FLOAT32: min(once + twice, key=lambda one: cost(one, FLOAT)),
     }
     return {kind: {"dims": d, "then": w} for kind, (d, w) in best.items()}
 

@@ -6,7 +6,6 @@ operator needs.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -19,6 +18,8 @@ import duckdb
 import ibis  # type: ignore[import-untyped]
 import pyarrow as pa
 from ibis.expr.types import Table  # type: ignore[import-untyped]
+
+from srec.lock import locked
 
 MEMORY_LIMIT = "3GB"
 SCRATCH = ".srec-prepare."
@@ -119,22 +120,11 @@ def _scratch(parent: Path) -> tuple[Path, int]:
     """
     for left in parent.glob(SCRATCH + "*"):
         with contextlib.suppress(OSError):  # another's, or locked
-            os.close(_locked(left))
+            os.close(locked(left))
             shutil.rmtree(left)
     made = Path(tempfile.mkdtemp(dir=parent, prefix=".srec-new."))
-    lock = _locked(made)
+    lock = locked(made)
     return made.rename(parent / (SCRATCH + made.name.rpartition(".")[2])), lock
-
-
-def _locked(folder: Path) -> int:
-    """Lock a folder and return the descriptor that holds the lock; ``OSError`` where another does."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def literal(text: str) -> str:

@@ -68,8 +68,8 @@ class Coarse:
         """Prepare a table; see ``CertifiedScan``."""
         self.n_items, width = items.size(0) - 1, items.size(1)
         self.dims, then = (width, 0) if basis is None else head
-        if not products.has_rows():
-            then = 0
+        if products.kind() == products.INT8:
+            then = 0  # FBGEMM packs its table: no row of it can be looked at alone
         self.block = block
         self._basis = None
         if basis is not None and self.dims < width:
@@ -134,11 +134,16 @@ def _split(
 
 
 @script
+def least(scores: Tensor) -> float:
+    """The value that stands for "never", which no threshold lets through."""
+    return -2147483648.0 if scores.dtype == torch.int32 else -math.inf
+
+
+@script
 def _in_blocks(scores: Tensor, block: int, behind: int) -> Tensor:
     """Scores [B, places] -> [B, blocks, block]; the last places hold no item."""
     if behind:
-        never = -2147483648.0 if scores.dtype == torch.int32 else -math.inf
-        scores.narrow(1, scores.size(1) - behind, behind).fill_(never)
+        scores.narrow(1, scores.size(1) - behind, behind).fill_(least(scores))
     return scores.view(scores.size(0), -1, block)
 
 
@@ -163,7 +168,7 @@ def _table(rows: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         int8 or float32 [places, d]; scales [blocks]; lengths of what is kept of each row and of what is left
         out, [V] each.
     """
-    if not products.has_int8() or not rows.size(1):
+    if products.kind() == products.FLOAT32 or not rows.size(1):
         table = _padded(rows, block)
         return table, torch.ones(len(table) // block), rows.norm(dim=1), torch.zeros(len(rows))
     scales = (block_maxima(rows.abs().amax(1), block) / LEVELS).clamp(min=TINY)
@@ -177,11 +182,6 @@ def _table(rows: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         coarse = table[places] * scale
         error[places], length[places] = (chunk - coarse).norm(dim=1), coarse.norm(dim=1)
     return table, scales, length, error
-
-
-def least(scores: Tensor) -> float:
-    """The value that stands for "never", which no threshold lets through."""
-    return torch.iinfo(scores.dtype).min if scores.dtype == torch.int32 else -torch.inf
 
 
 def leading_directions(items: Tensor, norms: Tensor | None, sessions: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from torch import Tensor
 LEVELS: Final = 127  # of an 8-bit value in one sign
 FEWER: Final = 63  # of a session's values where products are added up in 16 bits, which overflow with more
 
+VNNI, INT8, FLOAT32 = "vnni", "int8", "float32"  # by oneDNN, by FBGEMM, as they are
+
 
 class Product(Protocol):
     """Whole numbers of sessions times the whole numbers of the table, or float32 times float32."""
@@ -27,9 +29,10 @@ class Product(Protocol):
 
 def product(table: Tensor) -> Product:
     """The product with a table, int8 or float32 [places, d], that this CPU is best at."""
-    if table.dtype == torch.int8:
-        return OneDnn(table) if has_vnni() else Fbgemm(table)
-    return Float32(table)
+    found = kind()
+    if found == FLOAT32:
+        return Float32(table)
+    return OneDnn(table) if found == VNNI else Fbgemm(table)
 
 
 class OneDnn:
@@ -94,9 +97,11 @@ def has_int8() -> bool:
     return has_avx2() and "fbgemm" in torch.backends.quantized.supported_engines
 
 
-def has_rows() -> bool:
-    """Whether rows of a product's table can be looked at alone; FBGEMM packs its table."""
-    return has_vnni() or not has_int8()
+def kind() -> str:
+    """Which product this CPU is best at: ``VNNI``, ``INT8`` or ``FLOAT32``."""
+    if not has_int8():
+        return FLOAT32
+    return VNNI if has_vnni() else INT8
 
 
 def has_avx2() -> bool:

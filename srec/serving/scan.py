@@ -15,7 +15,6 @@ leaves, hundreds or thousands, may be looked at again in all directions: then th
 and only dozens are left.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -193,8 +192,7 @@ def _certified(  # noqa: PLR0917  names cost a script time
     top = scores.amax(1)
     seeds = (top * units).topk(min(n_seeds, top.size(0)), 0, True, False)[1]
     if limited:
-        never = -2147483648.0 if whole_numbers else -math.inf
-        seeds = seeds[top.index_select(0, seeds) > never]
+        seeds = seeds[top.index_select(0, seeds) > least(scores)]
     threshold = -3.0e38  # any finite score passes
     if seeds.size(0) >= k:
         inside = scores.index_select(0, seeds).argmax(1)
