@@ -47,7 +47,8 @@ class FastScorer:
         self._has_lone = hasattr(encoder, "lone")
         items, norms = tables["items"], tables.get(NORMS)
         small = items.numel() <= SMALL
-        head = Head(**heads[products.kind()])
+        reads = heads[products.kind()]
+        head = Head(reads["dims"], tuple(reads["then"]))
         self.scan = (
             FullScan(items, norms) if small else CertifiedScan(items, norms, tables.get(DIRECTIONS), head)
         )

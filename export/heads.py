@@ -1,5 +1,6 @@
 """How much of an item table the certified scan should read first, on each kind of CPU."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ STEP = 16
 SAMPLE = 20_000  # items on which shares are estimated
 RANDOM = 7.0  # what a byte read here and there costs, in bytes read in order; measured
 LOOK = 3e6  # what a second look costs beside its reading, in bytes read in order; measured
+WIDEN = 8.0  # what it costs to turn such a byte into a float32, in bytes read in order; measured
 FLOAT = 4
 
 
@@ -39,22 +41,24 @@ def choose_heads(
     ) | {width: 0.0}
     look = LOOK / n_items
 
-    def cost(head: tuple[int, int], of_value: int) -> float:
-        """Bytes an item of a pass over d directions, a look at w more, and rows in full for what is left."""
-        d, w = head
-        looked = d * of_value + (RANDOM * left[d] * w * of_value + look if w else 0.0)
-        return looked + RANDOM * left[d + w] * width * FLOAT
+    def cost(ends: tuple[int, ...], of_value: int, of_look: float = RANDOM) -> float:
+        """Bytes an item of a pass and looks up to these directions, and of rows in full for what is left."""
+        looks = sum(left[a] * (b - a) * of_look + look for a, b in itertools.pairwise(ends))
+        return ends[0] * of_value + looks + RANDOM * left[ends[-1]] * width * FLOAT
 
-    once = [(d, 0) for d in left]
-    twice = [(d, e - d) for d in left for e in left if e > d]
-    # In 8 bits a look at fewer directions leaves more than the shares say, which know no rounding.
-    whole = [(d, width - d) for d in dims]
+    once: list[tuple[int, ...]] = [(d,) for d in left]
+    # Looks that end before all directions leave more than the shares say, which know no rounding to 8 bits.
+    twice: list[tuple[int, ...]] = [(d, width) for d in dims]
+    thrice: list[tuple[int, ...]] = [(d, e, width) for d, e in itertools.combinations(dims, 2)]
     best = {
-        VNNI: min(once + whole, key=lambda one: cost(one, 1)),
-        INT8: min(once, key=lambda one: cost(one, 1)),
-        FLOAT32: min(once + twice, key=lambda one: cost(one, FLOAT)),
+        VNNI: min(once + twice, key=lambda ends: cost(ends, 1)),
+        INT8: min(once, key=lambda ends: cost(ends, 1)),
+        FLOAT32: min(once + twice + thrice, key=lambda ends: cost(ends, FLOAT, RANDOM + WIDEN)),
     }
-    return {kind: {"dims": d, "then": w} for kind, (d, w) in best.items()}
+    return {
+        kind: {"dims": ends[0], "then": [b - a for a, b in itertools.pairwise(ends)]}
+        for kind, ends in best.items()
+    }
 
 
 def _left_over(

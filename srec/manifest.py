@@ -69,4 +69,4 @@ class Manifest:
 
 DATA = Manifest("prepared data", "manifest.json", "prepare")
 RUN = Manifest("finished run", "run.json", "train")
-ARTIFACT = Manifest("artifact", "manifest.json", "export")
+ARTIFACT = Manifest("artifact", "manifest.json", "export", format=2)

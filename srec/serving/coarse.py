@@ -4,6 +4,7 @@ It reads the leading directions of the table only, in the type that ``products``
 """
 
 import math
+from itertools import accumulate
 from typing import Final, NamedTuple, TypeAlias, cast
 
 import torch
@@ -18,40 +19,44 @@ CHUNK: Final = 1 << 16  # items that are prepared at once
 ROUNDING: Final = 1e-5  # float32 sums here and in the exact scores, relative to |z| |v|; D at most 4,096
 
 
-Rough: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-"""Approximate scores of all items for a batch of sessions, in the order of their places.
+Rough: TypeAlias = tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]
+"""Approximate scores of all items for a batch of sessions, in the order of their places, and for each look:
 
-- scores, int32 or float32 [B, blocks, block], the least value of its type behind the last item;
-- step, what a score of 1 is worth, float32 [B, 1], times the block's ``Layout`` scale;
-- lengths, by which the bounds are multiplied, float32 [B, 4];
-- tails, int8 or float32 [B, w], their step [B, 1] and lengths [B, 3]: the same for a second look, or [B, 0].
+- scores, float32 [B, block, blocks], minus infinity where no item is;
+- numbers that the look multiplies, int8 or float32 [B, w];
+- step, what a score of 1 is worth, float32 [B, 1], times the block's scale;
+- lengths, by which the bounds are multiplied, float32 [B, 4].
 """  # no class with names: TorchScript makes such a class anew in every call, for 50 microseconds
 
-Layout: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-"""What stands at the places, in blocks of places with one bound each.
+Layout: TypeAlias = tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]
+"""What stands at the places, in blocks with one bound each: place p is in block p % blocks.
 
-- items, the item (from 1) at each place, int64 [places]; 0 behind the last;
+A block's places lie ``blocks`` apart, so that the maxima of all blocks are those of a few long rows.
+
+- items, the item (from 1) at each place, int64 [places]; 0 where none is;
+
+and for each look, the first of which is the pass over all places:
+
+- table, int8 [places, w]; that of the first has another form, its product's, and is empty here;
 - scales, float32 [blocks];
-- bounds, float32 [blocks, 4], each the largest of its block: length of a row as the product reads it, of
-  what that leaves out in the leading directions, of the row in the others, of the whole as float32 rounds it;
-- tails, int8 or float32 [places, w], their scales [blocks] and bounds [blocks, 3]: length of a row as both
-  products read it, of what they leave out in their directions and in rounding, and of the row in the others;
-  [places, 0] where there is no second look.
+- bounds, float32 [blocks, 4], each the largest of its block: in the directions looked at so far, length of
+  a row as the products read it and of what that leaves out; of the row in the others; of the whole as
+  float32 rounds it.
 
 ``scan`` has the sum that they bound.
 """
 
 
 class Head(NamedTuple):
-    """What the coarse pass reads.
+    """What is read before float32.
 
     Attributes:
-        dims: how many leading directions of the table; D reads all as they are.
-        then: how many of the next directions are looked at of what the pass leaves; 0 for no second look.
+        dims: how many leading directions of the table the pass reads; D reads all as they are.
+        then: how many of the next directions each further look reads of what was left.
     """
 
     dims: int
-    then: int = 0
+    then: tuple[int, ...] = ()
 
 
 class Coarse:
@@ -59,7 +64,7 @@ class Coarse:
 
     Attributes:
         layout: see ``Layout``.
-        place: the place of each item, int64 [V].
+        place: the place of each item, int64 [V+1]; the first has no meaning.
     """
 
     def __init__(
@@ -67,36 +72,36 @@ class Coarse:
     ) -> None:
         """Prepare a table; see ``CertifiedScan``."""
         self.n_items, width = items.size(0) - 1, items.size(1)
-        self.dims, then = (width, 0) if basis is None else head
-        if products.kind() == products.INT8:
-            then = 0  # FBGEMM packs its table: no row of it can be looked at alone
+        # FBGEMM packs its table: no row of it can be looked at alone.
+        then = () if products.kind() == products.INT8 else head.then
+        self._widths = [width] if basis is None else [head.dims, *then]
+        ends = [*accumulate(self._widths)]
+        self._basis = None if basis is None or ends[0] == width else basis[:, : ends[-1]].contiguous()
         self.block = block
-        self._basis = None
-        if basis is not None and self.dims < width:
-            self._basis = basis[:, : self.dims + then].contiguous()
-        rows, tails, rest, beyond, lengths = _project(items, norms, self._basis, self.dims)
-        order = (rest if self.dims < width else lengths).argsort(stable=True)
-        self.place = torch.empty_like(order)
-        self.place[order] = torch.arange(self.n_items)
-        table, scales, read, error = _table(rows[order], block)
-        self._product = products.product(table)
-        rounding = ROUNDING * lengths[order]
-        bounds = self._of_blocks(read, error, rest[order], rounding)
-        tails, tail_scales, tail_read, tail_error = _table(tails[order], block)
-        left = torch.hypot(error, tail_error) + rounding
-        tail_bounds = self._of_blocks(torch.hypot(read, tail_read), left, beyond[order])
-        self.layout: Layout = (_padded(order + 1, block), scales, bounds, tails, tail_scales, tail_bounds)
+        turned, rests, lengths = _project(items, norms, self._basis, ends)
+        at = _places((rests[0] if ends[0] < width else lengths).argsort(stable=True), block)
+        self.place = torch.empty(self.n_items + 1, dtype=torch.int64)
+        self.place[at] = torch.arange(len(at))
+        rounding = ROUNDING * _laid(lengths, at)
+        looks: list[tuple[Tensor, Tensor, Tensor]] = []
+        read = left = torch.zeros(len(at))
+        for part, rest in zip(torch.split(turned, self._widths, dim=1), rests, strict=True):
+            eight_bits = bool(looks) or products.kind() != products.FLOAT32
+            table, scales, kept, error = _rough(_laid(part, at), block, eight_bits)
+            read, left = torch.hypot(read, kept), torch.hypot(left, error)
+            bounds = [block_maxima(bound, block) for bound in (read, left, _laid(rest, at), rounding)]
+            if not looks:
+                self._product, table = products.product(table), table[:0]
+            looks.append((table, scales, torch.stack(bounds, 1).contiguous()))
+        self.layout: Layout = (at, looks)
 
     def __call__(self, sessions: Tensor) -> Rough:
         """Score sessions [B, D]."""
-        behind = len(self.layout[0]) - self.n_items
-        if isinstance(self._product, OneDnn):
-            return _by_onednn(sessions, self._basis, self.dims, self._product.table, self.block, behind)
-        heads, *others = _split(sessions, self._basis, self.dims, self._product.steps)
-        return cast(Rough, (_in_blocks(self._product(heads), self.block, behind), *others))
-
-    def _of_blocks(self, *bounds: Tensor) -> Tensor:
-        return torch.stack([block_maxima(bound, self.block) for bound in bounds], 1).contiguous()
+        behind, product = len(self.layout[0]) - self.n_items, self._product
+        if isinstance(product, OneDnn):
+            return _by_onednn(sessions, self._basis, self._widths, product.table, self.block, behind)
+        looks = _split(sessions, self._basis, self._widths, product.steps, product.dtype)
+        return _in_blocks(product(looks[0][0]), self.block, behind), looks
 
 
 @script
@@ -105,7 +110,7 @@ def _rounded(values: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
 
     As they are where ``steps`` is 0.
     """
-    if steps == 0 or values.size(1) == 0:
+    if steps == 0:
         one = values.new_ones([values.size(0), 1])
         return values, one, torch.zeros_like(one)
     step = (values.abs().amax(1, keepdim=True) / steps).clamp_min(1e-18)  # TINY
@@ -115,72 +120,67 @@ def _rounded(values: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @script
 def _split(
-    sessions: Tensor, basis: Tensor | None, dims: int, steps: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """What the product multiplies, float32 [B, d], and all of ``Rough`` behind the scores."""
-    turned = sessions if basis is None else sessions @ basis  # [B, d + w]
-    heads, tails = turned.narrow(1, 0, dims), turned.narrow(1, dims, turned.size(1) - dims)
-    whole, head = sessions.norm(2, 1, True), heads.norm(2, 1, True)
+    sessions: Tensor, basis: Tensor | None, widths: list[int], steps: int, dtype: torch.dtype
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """What the products multiply: all of ``Rough`` behind the scores."""
+    turned = sessions if basis is None else sessions @ basis  # [B, directions]
+    whole = sessions.norm(2, 1, True)
     squares = whole.square() * (1 + 1e-5)  # ROUNDING
-    rest = (squares - head.square()).clamp_min(0.0).sqrt()
-    numbers, step, wrong = _rounded(heads, steps)
-    lengths = torch.cat([wrong, head, rest, whole], 1)
-    if tails.size(1) == 0:
-        return numbers, step, lengths, tails, step, lengths
-    tails, tail_step, tail_wrong = _rounded(tails, steps)
-    beyond = (squares - turned.norm(2, 1, True).square()).clamp_min(0.0).sqrt()
-    tail_lengths = torch.cat([torch.hypot(wrong, tail_wrong), whole, beyond], 1)
-    return numbers, step, lengths, tails, tail_step, tail_lengths
-
-
-@script
-def least(scores: Tensor) -> float:
-    """The value that stands for "never", which no threshold lets through."""
-    return -2147483648.0 if scores.dtype == torch.int32 else -math.inf
+    looks: list[tuple[Tensor, Tensor, Tensor]] = []
+    wrong, end = torch.zeros_like(whole), 0
+    for width in widths:
+        numbers, step, error = _rounded(turned.narrow(1, end, width), steps)
+        end += width
+        wrong = torch.hypot(wrong, error)
+        inside = turned.narrow(1, 0, end).norm(2, 1, True)
+        rest = (squares - inside.square()).clamp_min(0.0).sqrt()
+        looks.append((numbers.to(dtype), step, torch.cat([wrong, inside, rest, whole], 1)))
+    return looks
 
 
 @script
 def _in_blocks(scores: Tensor, block: int, behind: int) -> Tensor:
-    """Scores [B, places] -> [B, blocks, block]; the last places hold no item."""
+    """Scores [B, places] -> [B, block, blocks]; the last places of the last block hold no item."""
+    scores = scores.view(scores.size(0), block, -1)
     if behind:
-        scores.narrow(1, scores.size(1) - behind, behind).fill_(least(scores))
-    return scores.view(scores.size(0), -1, block)
+        scores.narrow(1, block - behind, behind).select(2, -1).fill_(-math.inf)
+    return scores
 
 
 @script
 def _by_onednn(  # noqa: PLR0917  names cost a script time
-    sessions: Tensor, basis: Tensor | None, dims: int, table: Tensor, block: int, behind: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    sessions: Tensor, basis: Tensor | None, widths: list[int], table: Tensor, block: int, behind: int
+) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
     """All of the pass in one call, the usual one on a CPU of today."""
-    numbers, step, lengths, tails, tail_step, tail_lengths = _split(sessions, basis, dims, 127)  # LEVELS
-    scores = _in_blocks(torch._int_mm(numbers.to(torch.int8), table), block, behind)
-    return scores, step, lengths, tails.to(torch.int8), tail_step, tail_lengths
+    looks = _split(sessions, basis, widths, 127, torch.int8)  # LEVELS
+    return _in_blocks(torch._int_mm(looks[0][0], table).float(), block, behind), looks
 
 
-def _table(rows: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Rows in the order of their places, in the type that this CPU multiplies best.
+def _rough(rows: Tensor, block: int, eight_bits: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows as a product reads them, in 8 bits or as they are.
 
     Args:
-        rows: float32 [V, d].
+        rows: float32 [places, d].
         block: places that share a scale.
+        eight_bits: whether to round.
 
     Returns:
         int8 or float32 [places, d]; scales [blocks]; lengths of what is kept of each row and of what is left
-        out, [V] each.
+        out, [places] each.
     """
-    if products.kind() == products.FLOAT32 or not rows.size(1):
-        table = _padded(rows, block)
-        return table, torch.ones(len(table) // block), rows.norm(dim=1), torch.zeros(len(rows))
+    blocks = len(rows) // block
+    if not eight_bits:
+        return rows, torch.ones(blocks), rows.norm(dim=1), torch.zeros(len(rows))
     scales = (block_maxima(rows.abs().amax(1), block) / LEVELS).clamp(min=TINY)
-    table = torch.zeros(len(scales) * block, rows.size(1), dtype=torch.int8)
+    table = torch.zeros(rows.shape, dtype=torch.int8)
     error, length = rows.new_zeros(len(rows)), rows.new_zeros(len(rows))
     for places, chunk in zip(
         torch.split(torch.arange(len(rows)), CHUNK), torch.split(rows, CHUNK), strict=True
     ):
-        scale = scales[places // block].unsqueeze(1)
+        scale = scales[places % blocks].unsqueeze(1)
         table[places] = (chunk / scale).round().to(torch.int8)
-        coarse = table[places] * scale
-        error[places], length[places] = (chunk - coarse).norm(dim=1), coarse.norm(dim=1)
+        kept = table[places] * scale
+        error[places], length[places] = (chunk - kept).norm(dim=1), kept.norm(dim=1)
     return table, scales, length, error
 
 
@@ -197,30 +197,38 @@ def leading_directions(items: Tensor, norms: Tensor | None, sessions: Tensor) ->
     return cast(Tensor, torch.linalg.eigh(gram).eigenvectors).flip(1).float().contiguous()
 
 
-def block_maxima(of_items: Tensor, block: int) -> Tensor:
-    """Values in the order of places [V] -> the largest of each block [blocks], rounded up."""
-    return _padded(of_items, block).view(-1, block).amax(1) * (1 + ROUNDING)
+def block_maxima(at_places: Tensor, block: int) -> Tensor:
+    """Values [places] -> the largest of each block [blocks], rounded up."""
+    return at_places.view(block, -1).amax(0) * (1 + ROUNDING)
 
 
-def _padded(of_items: Tensor, block: int) -> Tensor:
-    """Zeros behind the last item, so that all blocks are whole: [V, ...] -> [places, ...]."""
-    padded = of_items.new_zeros(-(-len(of_items) // block) * block, *of_items.shape[1:])
-    padded[: len(of_items)] = of_items
-    return padded
+def _places(order: Tensor, block: int) -> Tensor:
+    """The item (from 1) at each place, int64 [places], so that neighbours in an order [V] share a block."""
+    blocks = -(-len(order) // block)
+    padded = order.new_zeros(blocks * block)
+    padded[: len(order)] = order + 1
+    return padded.view(blocks, block).t().reshape(-1)
 
 
-def _project(items: Tensor, norms: Tensor | None, basis: Tensor | None, dims: int) -> tuple[Tensor, ...]:
-    """Leading values [V, d], the next [V, w], lengths [V] of all but the first, of all but both, of all."""
-    parts: list[tuple[Tensor, ...]] = []
+def _laid(of_items: Tensor, at: Tensor) -> Tensor:
+    """Values of items [V, ...] at their places [places, ...]; zeros where no item is."""
+    laid = of_items.index_select(0, (at - 1).clamp_(min=0))
+    laid[at == 0] = 0
+    return laid
+
+
+def _project(
+    items: Tensor, norms: Tensor | None, basis: Tensor | None, ends: list[int]
+) -> tuple[Tensor, list[Tensor], Tensor]:
+    """Values in the directions [V, d]; lengths [V] of what the first of them leave, for each end; of all."""
+    turned, rests, lengths = [], [], []
     for chunk in _chunks(items, norms):
-        turned = chunk if basis is None else chunk @ basis
-        head, tail = turned[:, :dims], turned[:, dims:]
-        squares = chunk.square().sum(1)
-        rest, beyond = (
-            (squares * (1 + ROUNDING) - seen.square().sum(1)).clamp(min=0).sqrt() for seen in (head, turned)
-        )
-        parts.append((head, tail, rest, beyond, squares.sqrt()))
-    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+        turned.append(chunk if basis is None else chunk @ basis)
+        squares = chunk.square().sum(1, keepdim=True)
+        inside = turned[-1].square().cumsum(1)[:, [end - 1 for end in ends]]
+        rests.append((squares * (1 + ROUNDING) - inside).clamp(min=0).sqrt())
+        lengths.append(squares.sqrt().squeeze(1))
+    return torch.cat(turned), list(torch.cat(rests).unbind(1)), torch.cat(lengths)
 
 
 def _chunks(items: Tensor, norms: Tensor | None) -> list[Tensor]:

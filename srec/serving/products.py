@@ -23,8 +23,11 @@ class Product(Protocol):
     steps: int
     """Largest whole number of a session; 0 where it is multiplied as it is."""
 
+    dtype: torch.dtype
+    """Of what is multiplied."""
+
     def __call__(self, heads: Tensor) -> Tensor:
-        """Float32 [B, d] -> [B, places]."""
+        """Numbers of sessions [B, d] -> float32 [B, places]."""
 
 
 def product(table: Tensor) -> Product:
@@ -36,23 +39,23 @@ def product(table: Tensor) -> Product:
 
 
 class OneDnn:
-    """Integer products summed in 32 bits, int32."""
+    """Integer products summed in 32 bits."""
 
-    steps = LEVELS
+    steps, dtype = LEVELS, torch.int8
 
     def __init__(self, table: Tensor) -> None:
         """Take integers, int8 [places, d]."""
         self.table = table.T
 
     def __call__(self, heads: Tensor) -> Tensor:
-        """Whole numbers of sessions, float32 [B, d] -> [B, places]."""
-        return torch._int_mm(heads.to(torch.int8), self.table)
+        """Whole numbers of sessions, int8 [B, d] -> float32 [B, places]."""
+        return torch._int_mm(heads, self.table).float()
 
 
 class Fbgemm:
-    """Integer products summed in 16 bits, in which two of a session's reduced values fit; float32."""
+    """Integer products summed in 16 bits, in which two of a session's reduced values fit."""
 
-    steps = FEWER
+    steps, dtype = FEWER, torch.float32
 
     def __init__(self, table: Tensor) -> None:
         """Take integers, int8 [places, d]."""
@@ -63,7 +66,7 @@ class Fbgemm:
         self._packed = torch.ops.quantized.linear_prepack(quantised, None)
 
     def __call__(self, heads: Tensor) -> Tensor:
-        """Whole numbers of sessions, float32 [B, d] -> [B, places]."""
+        """Whole numbers of sessions, float32 [B, d] -> float32 [B, places]."""
         product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
             heads, 1.0, self.steps + 1, self._packed
         )
@@ -73,14 +76,14 @@ class Fbgemm:
 class Float32:
     """z_d . v_d as it is."""
 
-    steps = 0
+    steps, dtype = 0, torch.float32
 
     def __init__(self, rows: Tensor) -> None:
         """Take rows, float32 [places, d]."""
         self._rows = rows.T.contiguous()  # [d, places]: the scan reads along the rows
 
     def __call__(self, heads: Tensor) -> Tensor:
-        """Float32 [B, d] -> [B, places]."""
+        """Float32 [B, d] -> float32 [B, places]."""
         return heads @ self._rows
 
 

@@ -11,21 +11,21 @@ For a session z and an item v = v~ + r, read in the leading d directions of the 
     z . v  =  z~ . v~  +  (z_d - z~) . v~  +  z_d . r  +  z_rest . v_rest
 
 The first term is what the coarse pass computes; the others are bounded by products of norms. What that
-leaves, hundreds or thousands, may be looked at again in all directions: then the last term is a product, too,
-and only dozens are left.
+leaves, hundreds or thousands, may be looked at again in more directions, each look with a product more and a
+smaller rest, until only dozens are left.
 """
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from srec.script import script
-from srec.serving.coarse import Coarse, Head, Layout, Rough, least
+from srec.serving.coarse import Coarse, Head, Layout, Rough
 from srec.topk import Selection, TopK, select
 
-BLOCK: Final = 64  # items that share one bound, and one maximum
+BLOCK: Final = 16  # items that share one bound, and one maximum
 SEEDS: Final = 48  # items that are scored first; the k-th best of them is a score that k items reach
 SHARE: Final = 8  # above this part of the items the full scan is the faster way
 
@@ -82,9 +82,8 @@ class CertifiedScan(FullScan):
         super().__init__(items, norms)
         self._coarse = Coarse(items, norms, directions, head, BLOCK)
         self.scored = 0
-        items_at, scales, *bounds = self._coarse.layout
-        self._items_at = items_at[: self.n_items] - 1
-        self._unscaled = cast(Layout, (items_at, torch.ones_like(scales), *bounds))
+        self._items_at, ((table, scales, bounds), *looks) = self._coarse.layout
+        self._unscaled: Layout = (self._items_at, [(table, torch.ones_like(scales), bounds), *looks])
 
     def best(self, sessions: Tensor, selections: Sequence[Selection]) -> list[TopK]:
         """Answer every session exactly.
@@ -122,20 +121,23 @@ class CertifiedScan(FullScan):
 
     def _lowered(self, rough: Rough, row: int, handicap: Tensor) -> Rough:
         """One session's scores with what is taken off the items taken off; a score of 1 is worth 1."""
-        scores, step, *lengths = (part[row : row + 1] for part in rough)
-        lowered = (scores * (self._coarse.layout[1] * step).unsqueeze(2)).view(-1)
-        lowered[: self.n_items] -= handicap[self._items_at]
-        lowered[self.n_items :] = -torch.inf
-        return cast(Rough, (lowered.view(scores.shape), torch.ones_like(step), *lengths))
+        scores, looks = rough
+        (numbers, step, lengths), *more = [(a[row:], b[row:], c[row:]) for a, b, c in looks]
+        lowered = scores[row] * (self._coarse.layout[1][0][1] * step[0])
+        lowered -= self._at_places(handicap, torch.inf).view_as(lowered)
+        return lowered.unsqueeze(0), [(numbers, torch.ones_like(step), lengths), *more]
 
     def _restrict(self, scores: Tensor, selection: Selection) -> None:
         """Let the coarse scores of one session know what must not be answered."""
-        flat, never = scores.view(-1), least(scores)
+        flat = scores.view(-1)
         if selection.allowed is not None:
-            forbidden = ~selection.allowed[self._items_at]
-            flat[: self.n_items].masked_fill_(forbidden, never)
+            flat.masked_fill_(~self._at_places(selection.allowed, False), -torch.inf)
         if selection.excluded:
-            flat[self._coarse.place[torch.tensor(selection.excluded) - 1]] = never
+            flat[self._coarse.place[torch.tensor(selection.excluded)]] = -torch.inf
+
+    def _at_places(self, of_items: Tensor, elsewhere: float) -> Tensor:
+        """Values of items [V] at their places [places], and what stands where no item is."""
+        return torch.constant_pad_nd(of_items, [1, 0], elsewhere)[self._items_at]
 
 
 @script
@@ -151,14 +153,14 @@ def _exact(session: Tensor, items: Tensor, table: tuple[Tensor, Tensor | None, T
 
 
 @script
-def _tail_products(session: Tensor, tails: Tensor, places: Tensor) -> Tensor:
-    """Products of a session's tail [w] with some rows of tails [places, w], both of one type; float32 [n]."""
+def _products(session: Tensor, table: Tensor, places: Tensor) -> Tensor:
+    """Products of a session, int8 or float32 [w], with rows of a table, int8 [places, w]; float32 [n]."""
     n = places.size(0)
-    if tails.dtype != torch.int8:
-        return tails.index_select(0, places) @ session
+    if session.dtype != torch.int8:
+        return table.index_select(0, places).to(session.dtype) @ session
     # oneDNN compiles a kernel for every new size, so that there shall be few.
     padded = torch.constant_pad_nd(places, [0, -n % 512])
-    rows = tails.index_select(0, padded)  # [n', w]
+    rows = table.index_select(0, padded)  # [n', w]
     return torch._int_mm(session.unsqueeze(0), rows.t()).view(-1).narrow(0, 0, n).float()
 
 
@@ -166,8 +168,8 @@ def _tail_products(session: Tensor, tails: Tensor, places: Tensor) -> Tensor:
 def _certified(  # noqa: PLR0917  names cost a script time
     sessions: Tensor,
     row: int,
-    rough: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor],
-    layout: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor],
+    rough: tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]],
+    layout: tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]],
     table: tuple[Tensor, Tensor | None, Tensor | None],
     k: int,
     n_seeds: int,
@@ -179,38 +181,40 @@ def _certified(  # noqa: PLR0917  names cost a script time
         sessions: float32 [B, D].
         row: which session.
         rough: ``Rough`` of all sessions.
-        layout: ``Layout``; scales are ones where ``rough`` is in units of 1.
+        layout: ``Layout``; the first look's scales are ones where the scores have them in them.
         table: ``items`` and ``norms`` of ``FullScan``, and what is taken off each item's score.
         k: how many to answer.
         n_seeds: blocks whose best item is scored first.
         limited: whether whole blocks may be forbidden.
     """
-    items, scales, bounds, tails, tail_scales, tail_bounds = layout
+    items, looks = layout
     session, scores = sessions[row], rough[0][row]
-    whole_numbers = scores.dtype == torch.int32
-    units = scales * rough[1][row]
-    top = scores.amax(1)
+    units = looks[0][1] * rough[1][0][1][row]  # [blocks]
+    top = scores.amax(0)
     seeds = (top * units).topk(min(n_seeds, top.size(0)), 0, True, False)[1]
     if limited:
-        seeds = seeds[top.index_select(0, seeds) > least(scores)]
+        seeds = seeds[top.index_select(0, seeds) > -3.0e38]
     threshold = -3.0e38  # any finite score passes
     if seeds.size(0) >= k:
-        inside = scores.index_select(0, seeds).argmax(1)
-        sure = items.index_select(0, inside.add_(seeds, alpha=scores.size(1)))
+        inside = scores.index_select(1, seeds).argmax(0)
+        sure = items.index_select(0, seeds.add(inside, alpha=top.size(0)))
         threshold = float(_exact(session, sure, table).topk(k, 0, True, True)[0][k - 1])
-    needed = (threshold - torch.mv(bounds, rough[2][row])) / units  # [blocks]
-    if whole_numbers:
-        needed = needed.floor_().clamp_(-2147483520.0, 2147483520.0).to(torch.int32)
-    else:
-        needed = needed.clamp_(min=-3.0e38)
-    places = (scores >= needed.unsqueeze(1)).view(-1).nonzero().squeeze(1)
-    if tails.size(1) and places.size(0) > 4 * n_seeds:
-        needed = threshold - torch.mv(tail_bounds, rough[5][row])  # [blocks]
-        block = places // scores.size(1)
-        score = scores.view(-1).index_select(0, places) * units.index_select(0, block)
-        of_tails = tail_scales.index_select(0, block).mul_(rough[4][row])
-        score = score.addcmul_(_tail_products(rough[3][row], tails, places), of_tails)
-        places = places.index_select(0, (score >= needed.index_select(0, block)).nonzero().squeeze(1))
+    needed = ((threshold - torch.mv(looks[0][2], rough[1][0][2][row])) / units).clamp_(min=-3.0e38)
+    reached = (top >= needed).nonzero().squeeze(1)
+    passed = (scores.index_select(1, reached) >= needed.index_select(0, reached)).nonzero()  # [n, 2]
+    block = reached.index_select(0, passed.select(1, 1))
+    places = block.add(passed.select(1, 0), alpha=top.size(0))
+    score = scores.view(-1).index_select(0, places) * units.index_select(0, block)
+    for i in range(1, len(looks)):
+        if places.size(0) > 4 * n_seeds:
+            numbers, step, lengths = rough[1][i]
+            rows, scales, bounds = looks[i]
+            more = _products(numbers[row], rows, places)
+            score = score.addcmul_(more, scales.index_select(0, block).mul_(step[row]))
+            needed = threshold - torch.mv(bounds, lengths[row])  # [blocks]
+            kept = (score >= needed.index_select(0, block)).nonzero().squeeze(1)
+            places = places.index_select(0, kept)
+            block, score = block.index_select(0, kept), score.index_select(0, kept)
     found = items.index_select(0, places).sort()[0]
     best, order = _exact(session, found, table).sort(stable=True, descending=True)
     return found.index_select(0, order[:k]), best[:k], found.size(0)

@@ -30,11 +30,16 @@ def sessions(items: Tensor, count: int, seed: int = 1) -> Tensor:
     return items[torch.randint(1, len(items), (count, 3), generator=draw)].sum(1)
 
 
-def certified_scan(items: Tensor, norms: Tensor | None, dims: int, then: int = 0) -> CertifiedScan:
+def certified_scan(items: Tensor, norms: Tensor | None, dims: int, *then: int) -> CertifiedScan:
     """In the directions of the table and of some sessions."""
     return CertifiedScan(
         items, norms, leading_directions(items, norms, sessions(items, 10, seed=2)), Head(dims, then)
     )
+
+
+def looks(dims: int, then: tuple[int, ...]) -> tuple[int, ...]:
+    """Those further looks for which directions are left."""
+    return tuple(width for at, width in enumerate(then) if dims + sum(then[: at + 1]) <= WIDTH)
 
 
 def same(left: list[TopK], right: list[TopK], scores: Tensor) -> None:
@@ -61,11 +66,11 @@ def cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize("dims", [WIDTH, 16, 8])
 @pytest.mark.parametrize("cosine", [False, True])
-@pytest.mark.parametrize("then", [0, 4, 16])
-def test_answers_as_the_full_scan(cpu: str, dims: int, cosine: bool, then: int) -> None:
+@pytest.mark.parametrize("then", [(), (4,), (4, 4), (8, 8)])
+def test_answers_as_the_full_scan(cpu: str, dims: int, cosine: bool, then: tuple[int, ...]) -> None:
     items = table(3000, 0.8)
     norms = items[1:].norm(dim=1) if cosine else None
-    full, certified = FullScan(items, norms), certified_scan(items, norms, dims, min(then, WIDTH - dims))
+    full, certified = FullScan(items, norms), certified_scan(items, norms, dims, *looks(dims, then))
     asked = sessions(items, 40)
     same(
         certified.best(asked, [Selection(20)] * 40),
@@ -86,7 +91,7 @@ def test_a_second_look_leaves_fewer_rows_to_be_read(cpu: str) -> None:
     if cpu == "avx2":
         pytest.skip("FBGEMM's rows cannot be looked at alone")
     items = table(20_000, 1.0)
-    once, twice = certified_scan(items, None, 8), certified_scan(items, None, 8, then=16)
+    once, twice = certified_scan(items, None, 8), certified_scan(items, None, 8, 16)
     asked = sessions(items, 50)
     expected = once.best(asked, [Selection(20)] * 50)
     same(twice.best(asked, [Selection(20)] * 50), expected, once.scores(asked))
@@ -97,7 +102,7 @@ def test_a_second_look_leaves_fewer_rows_to_be_read(cpu: str) -> None:
 @given(
     n_items=st.integers(1, 1500),
     decay=st.sampled_from([0.7, 1.0]),
-    then=st.sampled_from([0, 12, 18]),
+    then=st.sampled_from([(), (12,), (18,), (6, 12), (2, 4, 8)]),
     dims=st.sampled_from([WIDTH, 6]),
     k=st.integers(1, 100),
     seed=st.integers(0, 1000),
@@ -108,7 +113,7 @@ def test_a_second_look_leaves_fewer_rows_to_be_read(cpu: str) -> None:
 def test_keeps_to_every_selection(
     n_items: int,
     decay: float,
-    then: int,
+    then: tuple[int, ...],
     dims: int,
     k: int,
     seed: int,
@@ -124,7 +129,7 @@ def test_keeps_to_every_selection(
         torch.rand(n_items, generator=draw) < share,
         penalty * torch.rand(n_items, generator=draw),
     )
-    full, certified = FullScan(items, None), certified_scan(items, None, dims, min(then, WIDTH - dims))
+    full, certified = FullScan(items, None), certified_scan(items, None, dims, *looks(dims, then))
     asked = sessions(items, 2, seed)
     plain = Selection(k)
     expected, answered = full.best(asked, [selection, plain]), certified.best(asked, [selection, plain])
