@@ -33,6 +33,7 @@ from srec.serving.telemetry import Telemetry
 from srec.stores.load import load_graph
 
 K = 20
+WARM = 5000  # requests that are not measured: by then rows are cached as in a service of some minutes
 OVERHEAD = (PARSE, GRAPH, STORE, WRITE)  # preprocessing, store and response
 # The headers that TorchServe passes on of a usual client's request, in its order.
 _HEADERS = (
@@ -54,7 +55,7 @@ def request_shares(
     Args:
         mar: whose model answers; neighbours come from a Redis started for it.
         batches: sizes of batch.
-        repeats: measured batches of each size, after a tenth as many that are not.
+        repeats: measured batches of each size, after ``WARM`` requests that are not.
         progress: called with a line when something begins.
 
     Returns:
@@ -172,7 +173,7 @@ def _worker(mar: Path) -> Iterator[_Worker]:
 
 
 def _row(worker: _Worker, size: int, repeats: int) -> Figures:
-    warm = repeats // 10
+    warm = -(-WARM // size)
     sessions = random_sessions(worker.appids, size * (warm + 2 * repeats), seed=size)
     batches = [sessions[at : at + size] for at in range(0, len(sessions), size)]
     for batch in batches[:warm]:

@@ -14,6 +14,8 @@ from srec.stores.fallback import FallbackStore
 from srec.stores.guarded import GuardedStore
 from srec.stores.settings import StoreSettings
 
+AHEAD = 64  # rows that a call for absent ones brings besides; beside its round trip they cost little
+
 Factory = Callable[[str, GlobalGraph, StoreSettings], NeighbourStore]
 
 
@@ -30,7 +32,13 @@ def _redis(url: str, graph: GlobalGraph, settings: StoreSettings) -> NeighbourSt
     guarded = GuardedStore(redis, Breaker(settings.pause_s, settings.longest_pause_s), counters)
     most_bytes = int(settings.cache_mb * 1e6)
     cached = CachedStore(
-        guarded, graph.n_items, graph.size, most_bytes, counters, check_seconds=settings.check_s
+        guarded,
+        graph.n_items,
+        graph.size,
+        most_bytes,
+        counters,
+        check_seconds=settings.check_s,
+        ahead=AHEAD,
     )
     return FallbackStore(cached, ArrayStore(graph), counters)
 

@@ -20,7 +20,9 @@ class CachedStore:
     """Keeps rows that ``store`` delivered; asks it only for those it does not keep, all in one call.
 
     Every lookup is a few array operations for the whole batch. Which row gives way is decided as by CLOCK:
-    in turn, but one that was asked for since its last turn stays. Not for several threads at once.
+    in turn, but one that was asked for since its last turn stays. While there is room, every call for absent
+    rows asks for some that nobody has asked for yet, too: what costs is the call, and after a few hundred of
+    them a catalogue is here. Not for several threads at once.
 
     Args:
         store: asked for distinct items >= 1.
@@ -30,6 +32,7 @@ class CachedStore:
         counters: where rows are counted.
         check_seconds: how often ``store`` is asked although every row is kept, so that its health is known
             and its expiry renewed.
+        ahead: rows that a call for absent ones brings besides.
         clock: seconds, monotonic.
     """
 
@@ -42,6 +45,7 @@ class CachedStore:
         counters: StoreCounters | None = None,
         *,
         check_seconds: float = 5.0,
+        ahead: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = StoreCounters() if counters is None else counters
@@ -59,6 +63,8 @@ class CachedStore:
         self._slot_of = np.full(n_items + 1, -1, np.int32)  # -1: not kept
         self._slot_of[0] = 0
         self._hand = 0
+        self._room = self.capacity  # slots that never held a row
+        self._ahead, self._next = ahead, 1  # the item from which to look for absent rows
 
     def fetch(self, items: NDArray[np.int32]) -> Rows:
         """Return the rows of ``items``; see ``NeighbourStore.fetch``."""
@@ -85,20 +91,33 @@ class CachedStore:
     ) -> Rows:
         """Put rows that are kept and rows read now together, and keep the latter."""
         wanted, position = np.unique(items[absent], return_inverse=True)
-        read_neighbours, read_weights = self._store.fetch(wanted)
+        asked = self._with_others(wanted)
+        read_neighbours, read_weights = self._store.fetch(asked)
+        position = asked.searchsorted(wanted)[position]
         self._check_at = self._clock() + self._check_seconds
         neighbours = self._neighbours.take(slots, axis=0, mode="clip")  # [n, K]; absent ones are overwritten
         weights = self._weights.take(slots, axis=0, mode="clip")
         neighbours[absent] = read_neighbours[position]
         weights[absent] = read_weights[position]
         self._used[slots[~absent]] = True
-        self._keep(wanted, read_neighbours, read_weights)
+        self._keep(asked, read_neighbours, read_weights)
         return neighbours, weights
+
+    def _with_others(self, wanted: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Absent items, ascending, and the next absent ones for which there is room."""
+        count = min(self._ahead, self._room - len(wanted))
+        if count <= 0 or self._next > self._n_items:
+            return wanted
+        within = self._slot_of[self._next : self._next + 8 * count]
+        others = self._next + np.flatnonzero(within < 0)[:count]
+        self._next = int(others[-1]) + 1 if len(others) == count else self._next + len(within)
+        return np.union1d(wanted, others).astype(np.int32)
 
     def _keep(
         self, items: NDArray[np.int32], neighbours: NDArray[np.int32], weights: NDArray[np.float32]
     ) -> None:
         kept = min(len(items), self.capacity)
+        self._room = max(0, self._room - kept)
         items, slots = items[:kept], self._free_slots(kept)
         self._slot_of[self._item_in[slots]] = -1
         self._slot_of[0] = 0  # free slots hold item 0

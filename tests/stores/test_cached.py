@@ -41,17 +41,42 @@ def behind(graph: GlobalGraph) -> Watched:
     return Watched(graph)
 
 
-def cached(behind: Watched, graph: GlobalGraph, rows: int, clock: Clock | None = None) -> CachedStore:
-    return CachedStore(
-        behind, graph.n_items, graph.size, rows * ROW, check_seconds=5.0, clock=clock or Clock(0.0)
-    )
+def cached(
+    behind: Watched, graph: GlobalGraph, rows: int, clock: Clock | None = None, ahead: int = 0
+) -> CachedStore:
+    most, clock = rows * ROW, clock or Clock(0.0)
+    return CachedStore(behind, graph.n_items, graph.size, most, check_seconds=5.0, ahead=ahead, clock=clock)
 
 
+@pytest.mark.parametrize("ahead", [0, 3])
 @pytest.mark.parametrize("rows", [0, 1, 7, 1000])
 class TestCachedStore(StoreContract):
     @pytest.fixture
-    def store(self, graph: GlobalGraph, behind: Watched, rows: int) -> CachedStore:
-        return cached(behind, graph, rows)
+    def store(self, graph: GlobalGraph, behind: Watched, rows: int, ahead: int) -> CachedStore:
+        return cached(behind, graph, rows, ahead=ahead)
+
+
+@pytest.mark.parametrize("rows", [9, 10_000])
+def test_reads_ahead_as_long_as_there_is_room(graph: GlobalGraph, behind: Watched, rows: int) -> None:
+    store = cached(behind, graph, rows, ahead=4)
+    room = min(rows, graph.n_items)
+    draw = np.random.default_rng(0)
+    while sum(map(len, behind.asked)) < room:
+        assert_rows(store, graph, draw.integers(1, graph.n_items + 1, 2).astype(np.int32))
+    brought = [item for call in behind.asked for item in call]
+    assert len(set(brought)) == len(brought)  # no row came twice, so none had given way
+    assert max(map(len, behind.asked)) > 2  # rows that nobody had asked for
+    calls = len(behind.asked)
+    assert_rows(store, graph, np.array(brought, np.int32))
+    assert len(behind.asked) == calls
+
+
+def test_reads_ahead_what_is_not_there_yet(graph: GlobalGraph, behind: Watched) -> None:
+    store = cached(behind, graph, 1000, ahead=3)
+    for item in (2, 5, 20):
+        store.fetch(np.array([item], np.int32))
+    assert behind.asked == [[1, 2, 3], [4, 5, 6], [7, 8, 9, 20]]
+    assert store.counters.rows_read == 3
 
 
 def test_only_what_is_not_kept_is_asked_for_once_and_in_one_call(graph: GlobalGraph, behind: Watched) -> None:
