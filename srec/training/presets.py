@@ -35,13 +35,7 @@ PER_MODEL: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "consistency": 2.0,
         },
         "paper": {"dim": 100},
-        "best": {
-            **BEST,
-            "dim": 100,
-            "attention_start": "one",
-            "dropout_aggregator": 0.3,
-            "dropout_local": 0.3,
-        },
+        "best": {**BEST, "dim": 100, "attention_start": "one", "dropout_aggregator": 0.3},
         "tiny": {**TINY, "attention_start": "one", "tags": True, "context": True},
     },
     "sr-gnn": {
