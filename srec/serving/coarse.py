@@ -4,6 +4,7 @@ It reads the leading directions of the table only, in the type that ``products``
 """
 
 import math
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final, NamedTuple, TypeAlias, cast
 
@@ -171,7 +172,7 @@ def _rough(rows: Tensor, block: int, eight_bits: bool) -> tuple[Tensor, Tensor, 
     blocks = len(rows) // block
     if not eight_bits:
         return rows, torch.ones(blocks), rows.norm(dim=1), torch.zeros(len(rows))
-    scales = (block_maxima(rows.abs().amax(1), block) / LEVELS).clamp(min=TINY)
+    scales = (block_maxima(rows.norm(math.inf, dim=1), block) / LEVELS).clamp(min=TINY)
     table = torch.zeros(rows.shape, dtype=torch.int8)
     error, length = rows.new_zeros(len(rows)), rows.new_zeros(len(rows))
     for places, chunk in zip(
@@ -221,19 +222,19 @@ def _project(
     items: Tensor, norms: Tensor | None, basis: Tensor | None, ends: list[int]
 ) -> tuple[Tensor, list[Tensor], Tensor]:
     """Values in the directions [V, d]; lengths [V] of what the first of them leave, for each end; of all."""
-    turned, rests, lengths = [], [], []
-    for chunk in _chunks(items, norms):
-        turned.append(chunk if basis is None else chunk @ basis)
+    turned = torch.empty(len(items) - 1, ends[-1])  # filled in place: large tables shall not be there twice
+    rests, lengths = [], []
+    for here, chunk in zip(torch.split(turned, CHUNK), _chunks(items, norms), strict=True):
+        here[:] = chunk if basis is None else chunk @ basis
         squares = chunk.square().sum(1, keepdim=True)
-        inside = turned[-1].square().cumsum(1)[:, [end - 1 for end in ends]]
+        inside = here.square().cumsum(1)[:, [end - 1 for end in ends]]
         rests.append((squares * (1 + ROUNDING) - inside).clamp(min=0).sqrt())
         lengths.append(squares.sqrt().squeeze(1))
-    return torch.cat(turned), list(torch.cat(rests).unbind(1)), torch.cat(lengths)
+    return turned, list(torch.cat(rests).unbind(1)), torch.cat(lengths)
 
 
-def _chunks(items: Tensor, norms: Tensor | None) -> list[Tensor]:
+def _chunks(items: Tensor, norms: Tensor | None) -> Iterator[Tensor]:
     """The table as scored, float32 [n, D] a chunk."""
-    chunks = torch.split(items[1:], CHUNK)
-    if norms is None:
-        return list(chunks)
-    return [rows / norm.unsqueeze(1) for rows, norm in zip(chunks, torch.split(norms, CHUNK), strict=True)]
+    for start in range(1, len(items), CHUNK):
+        rows = items[start : start + CHUNK]
+        yield rows if norms is None else rows / norms[start - 1 : start - 1 + CHUNK].unsqueeze(1)
