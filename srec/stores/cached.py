@@ -110,7 +110,7 @@ class CachedStore:
             return wanted
         within = self._slot_of[self._next : self._next + 8 * count]
         others = self._next + np.flatnonzero(within < 0)[:count]
-        self._next = int(others[-1]) + 1 if len(others) == count else self._next + len(within)
+        self._next = int(others[0]) if len(others) else self._next + len(within)  # again if the store fails
         return np.union1d(wanted, others).astype(np.int32)
 
     def _keep(

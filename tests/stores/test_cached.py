@@ -79,6 +79,17 @@ def test_reads_ahead_what_is_not_there_yet(graph: GlobalGraph, behind: Watched) 
     assert store.counters.rows_read == 3
 
 
+def test_what_a_failing_store_did_not_bring_is_read_ahead_later(graph: GlobalGraph, behind: Watched) -> None:
+    store = cached(behind, graph, 1000, ahead=3)
+    behind.error = "away"
+    for _ in range(2):
+        with pytest.raises(StoreError, match="away"):
+            store.fetch(np.array([9], np.int32))
+    behind.error = None
+    store.fetch(np.array([9], np.int32))
+    assert behind.asked == [[1, 2, 3, 9]] * 3
+
+
 def test_only_what_is_not_kept_is_asked_for_once_and_in_one_call(graph: GlobalGraph, behind: Watched) -> None:
     store = cached(behind, graph, 50)
     for items in ([5, 3, 0, 5], [3, 9, 9, 0, 1], [1, 3, 5, 9], [0, 0], []):
