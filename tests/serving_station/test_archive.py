@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from srec.errors import DataError, HostError, InputError
 from srec.export.archive import build_archive, read_archive, read_manifest, unpack
 from srec.io import read_json
+from srec.manifest import ARTIFACT
 from tests.serving_station.conftest import ECHO, WORKER_FILES, write_artifact
 
 
@@ -107,7 +108,12 @@ def test_a_failed_build_leaves_the_old_archive_and_nothing_else(build: Callable[
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", '{"format": 2}', '{"format": 1, "digest": "a", "files": {"../x": "0"}}']
+    "text",
+    [
+        "[]",
+        '{"format": 0}',
+        f'{{"format": {ARTIFACT.format}, "digest": "a", "files": {{"../x": "0"}}}}',
+    ],
 )
 def test_a_folder_without_a_usable_manifest_is_no_artifact(
     build: Callable[..., Path], artifact: Path, text: str
