@@ -14,7 +14,7 @@ K = 20
 STEP = 16
 SAMPLE = 20_000  # items on which shares are estimated
 RANDOM = 7.0  # what a byte read here and there costs, in bytes read in order; measured
-LOOK = 3e6  # what a second look costs beside its reading, in bytes read in order; measured
+LOOK = 3e6  # what a further look costs beside its reading, in bytes read in order; measured
 WIDEN = 8.0  # what it costs to turn such a byte into a float32, in bytes read in order; measured
 FLOAT = 4
 

@@ -88,7 +88,7 @@ class Coarse:
         read = left = torch.zeros(len(at))
         for part, rest in zip(torch.split(turned, self._widths, dim=1), rests, strict=True):
             eight_bits = bool(looks) or products.kind() != products.FLOAT32
-            table, scales, kept, error = _rough(_laid(part, at), block, eight_bits)
+            table, scales, kept, error = _as_read(_laid(part, at), block, eight_bits)
             read, left = torch.hypot(read, kept), torch.hypot(left, error)
             bounds = [block_maxima(bound, block) for bound in (read, left, _laid(rest, at), rounding)]
             if not looks:
@@ -157,7 +157,7 @@ def _by_onednn(  # noqa: PLR0917  names cost a script time
     return _in_blocks(torch._int_mm(looks[0][0], table).float(), block, behind), looks
 
 
-def _rough(rows: Tensor, block: int, eight_bits: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _as_read(rows: Tensor, block: int, eight_bits: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Rows as a product reads them, in 8 bits or as they are.
 
     Args:

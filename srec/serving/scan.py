@@ -187,19 +187,20 @@ def _certified(  # noqa: PLR0917  names cost a script time
         n_seeds: blocks whose best item is scored first.
         limited: whether whole blocks may be forbidden.
     """
+    lowest = -3.0e38  # any finite score passes, minus infinity never
     items, looks = layout
     session, scores = sessions[row], rough[0][row]
     units = looks[0][1] * rough[1][0][1][row]  # [blocks]
     top = scores.amax(0)
     seeds = (top * units).topk(min(n_seeds, top.size(0)), 0, True, False)[1]
     if limited:
-        seeds = seeds[top.index_select(0, seeds) > -3.0e38]
-    threshold = -3.0e38  # any finite score passes
+        seeds = seeds[top.index_select(0, seeds) > lowest]
+    threshold = lowest
     if seeds.size(0) >= k:
         inside = scores.index_select(1, seeds).argmax(0)
         sure = items.index_select(0, seeds.add(inside, alpha=top.size(0)))
         threshold = float(_exact(session, sure, table).topk(k, 0, True, True)[0][k - 1])
-    needed = ((threshold - torch.mv(looks[0][2], rough[1][0][2][row])) / units).clamp_(min=-3.0e38)
+    needed = ((threshold - torch.mv(looks[0][2], rough[1][0][2][row])) / units).clamp_(min=lowest)
     reached = (top >= needed).nonzero().squeeze(1)
     passed = (scores.index_select(1, reached) >= needed.index_select(0, reached)).nonzero()  # [n, 2]
     block = reached.index_select(0, passed.select(1, 1))

@@ -66,7 +66,7 @@ def cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize("dims", [WIDTH, 16, 8])
 @pytest.mark.parametrize("cosine", [False, True])
-@pytest.mark.parametrize("then", [(), (4,), (4, 4), (8, 8)])
+@pytest.mark.parametrize("then", [(), (4,), (16,), (4, 4), (8, 8)])
 def test_answers_as_the_full_scan(cpu: str, dims: int, cosine: bool, then: tuple[int, ...]) -> None:
     items = table(3000, 0.8)
     norms = items[1:].norm(dim=1) if cosine else None

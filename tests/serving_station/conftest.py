@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from srec.export.archive import build_archive
-from srec.io import digest_of, sha256, write_json
+from srec.io import write_json
 from srec.manifest import ARTIFACT
 from tests.serving_station.serving import GATE
 
@@ -49,9 +49,7 @@ def write_artifact(folder: Path) -> Path:
     (folder / "tables").mkdir(parents=True)
     (folder / "weights.bin").write_bytes(bytes(range(256)) * 64)
     (folder / "tables" / "names.json").write_text('{"1": "Portal"}')
-    files = {name: sha256(folder / name) for name in ("weights.bin", "tables/names.json")}
-    fields = {"format": ARTIFACT.format, "digest": digest_of(files), "files": files, "graph": "9f"}
-    write_json(folder / ARTIFACT.name, fields)
+    write_json(folder / ARTIFACT.name, {**ARTIFACT.seal(folder), "graph": "9f"})
     return folder
 
 
