@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srec.models.base import ItemFeatures, ModelSettings, SessionModel
+from srec.models.base import LEAST_COUNT, ItemFeatures, ModelSettings, SessionModel
 from srec.models.layers import click_mask
 from srec.models.popularity import below_one
 
@@ -35,3 +35,7 @@ class SessionPopularity(SessionModel):
         scores = self.popularity.repeat(nodes.size(0), 1)  # [B, V+1]
         scores.scatter_add_(1, clicked, click_mask(alias, lengths).to(scores.dtype))
         return scores[:, 1:]
+
+    def log_scores(self, scores: Tensor) -> Tensor:
+        """As of counts, without what the session does not hold: of a whole catalogue that would outweigh it."""
+        return torch.where(scores < 1, scores * LEAST_COUNT, scores).clamp(min=LEAST_COUNT**2).log()

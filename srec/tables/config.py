@@ -57,7 +57,7 @@ class DataSet(_Strict):
 
 
 class Blend(_Strict):
-    """Two rows whose runs of the same seed and data set are blended."""
+    """Two rows whose runs of the same seed and data set are blended; a blend among them stands above."""
 
     run: str
     partner: str = Field(alias="with")
@@ -139,12 +139,15 @@ class TableConfig(_Strict):
                 raise ValueError(f'the label "{row.label}" occurs twice, or differs in signs only')
             for dataset in (*(row.data or ()), *row.changes_for, *row.published):
                 _check_name("data set", dataset, list(self.data))
-        for name in (
-            self.base,
-            *(n for row in self.rows if row.blend for n in (row.blend.run, row.blend.partner)),
-        ):
-            if name is not None:
-                _check_name("row with a model", name, [row.label for row in self.rows if row.model])
+        models = [row.label for row in self.rows if row.model]
+        if self.base is not None:
+            _check_name("row with a model", self.base, models)
+        blends: list[str] = []
+        for row in self.rows:
+            if row.blend is not None:
+                for name in (row.blend.run, row.blend.partner):
+                    _check_name("row with a model, or blend above,", name, [*models, *blends])
+                blends.append(row.label)
         return self
 
     def datasets_of(self, row: Row) -> list[str]:

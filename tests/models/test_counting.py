@@ -50,6 +50,14 @@ def test_session_popularity_orders_by_clicks_here_then_anywhere(
     assert top_k(scores_of(fitted("s-pop", log), [session]), V)[0].items.tolist() == order
 
 
+def test_session_popularity_is_blended_as_the_sessions_own_clicks() -> None:
+    model = fitted("s-pop", [[item] * item for item in range(1, V + 1)])
+    scored = scores_of(model, [[1, 2, 1, 3]])
+    distribution = model.log_scores(scored).softmax(1)[0]
+    assert distribution[:3].tolist() == pytest.approx((scored[0, :3] / scored[0, :3].sum()).tolist())
+    assert model.log_scores(scored).argsort(descending=True).equal(scored.argsort(descending=True))
+
+
 @given(
     log=LOGS, session=SESSIONS, regularisation=st.sampled_from([0.0, 20.0]), alpha=st.sampled_from([0.5, 0.8])
 )

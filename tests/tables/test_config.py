@@ -41,6 +41,14 @@ def test_jobs_in_the_order_listed(tmp_path: Path) -> None:
     assert (first.name, second.name) == ("gce-gnn-s1", "last-item-s3")  # the row's own first seed
 
 
+def test_a_blend_may_be_blended_again(tmp_path: Path) -> None:
+    more = "  - {label: all, blend: {run: both, with: last item}, data: [one]}\n  - {label: theirs"
+    plan = Plan(read(tmp_path, "  - {label: theirs", more))
+    *others, last = plan
+    assert [part.name for part in plan.parts(last)] == ["both-s0", "last-item-s3"]
+    assert plan.digest(last) not in {plan.digest(job) for job in others}
+
+
 def test_data_sets_are_prepared_as_by_hand(tmp_path: Path) -> None:
     config = read(tmp_path)
     one, two = (prepare_command(config.data[name], Path("root"), Path("out")) for name in ("one", "two"))
@@ -80,7 +88,8 @@ def test_digests_name_what_decides_a_figure(tmp_path: Path) -> None:
         ("model: markov", "model: markow", 'row "last item" for one: there is no model "markow" '),
         ("data: [one]", "data: [onee]", 'there is no data set "onee" (did you mean "one"?)'),
         ("mrr@20", "mrr@30", 'rows.3: there is no metric "mrr@30" (did you mean "mrr@'),
-        ("{run: GCE-GNN", "{run: GCE", 'there is no row with a model "GCE"'),
+        ("{run: GCE-GNN", "{run: GCE", 'there is no row with a model, or blend above, "GCE"'),
+        ("with: last item", "with: both", 'there is no row with a model, or blend above, "both"'),
         ("label: both", "label: Last Item", 'the label "last item" occurs twice, or differs in signs only'),
         ("one/test.txt", "''", "name either train_sessions with test_sessions, or reviews with games"),
         ("validation_share: 0.2", "validation_share: 2", "validation_share: Input should be"),
