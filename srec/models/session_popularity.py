@@ -37,5 +37,5 @@ class SessionPopularity(SessionModel):
         return scores[:, 1:]
 
     def log_scores(self, scores: Tensor) -> Tensor:
-        """As of counts, without what the session does not hold: of a whole catalogue that would outweigh it."""
+        """As of counts; the rest of the catalogue, which would outweigh the session, counts for nothing."""
         return torch.where(scores < 1, scores * LEAST_COUNT, scores).clamp(min=LEAST_COUNT**2).log()
