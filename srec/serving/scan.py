@@ -215,7 +215,8 @@ def _certified(  # noqa: PLR0917  names cost a script time
             needed = threshold - torch.mv(bounds, lengths[row])  # [blocks]
             kept = (score >= needed.index_select(0, block)).nonzero().squeeze(1)
             places = places.index_select(0, kept)
-            block, score = block.index_select(0, kept), score.index_select(0, kept)
+            if i + 1 < len(looks):
+                block, score = block.index_select(0, kept), score.index_select(0, kept)
     found = items.index_select(0, places).sort()[0]
     best, order = _exact(session, found, table).sort(stable=True, descending=True)
     return found.index_select(0, order[:k]), best[:k], found.size(0)
