@@ -17,14 +17,14 @@ from srec.errors import DataError
 from srec.export.torchscript import TorchScript, load_module, write_module
 from srec.graph.inputs import ModelInputs
 from srec.io import new_file
-from srec.serving import products
+from srec.serving import products, repeats
 from srec.serving.coarse import Head, leading_directions
 from srec.serving.ranker import Scorer
 from srec.serving.scan import CertifiedScan, FullScan
 from srec.serving.stages import MODEL, TOP_K, Stages
 from srec.topk import Selection, TopK
 
-ENCODER, TABLES = "encoder.pt", "tables.safetensors"
+ENCODER, TABLES, REPEATS = "encoder.pt", "tables.safetensors", "repeats.pt"
 NORMS, DIRECTIONS = "norms", "directions"
 LONE_TABLES = ("items", "own", "side")
 SMALL = 1 << 20  # numbers in an item table that is read in float32 faster than bounds are compared
@@ -40,8 +40,11 @@ class FastScorer:
         hops: int,
         folded: bool,
         heads: dict[str, dict[str, Any]],
+        *,
+        gains: torch.jit.ScriptModule | None = None,
     ) -> None:
         """Take what ``Fast.write`` wrote."""
+        self.gains = gains
         self.encoder, self.tables, self.hops, self.folded = encoder, tables, hops, folded
         self._lone_tables = [tables[name] for name in LONE_TABLES if name in tables]
         self._has_lone = hasattr(encoder, "lone")
@@ -56,14 +59,18 @@ class FastScorer:
     @torch.inference_mode()
     def scores(self, inputs: ModelInputs) -> Tensor:
         """Raw logits, float32 [B, V], by the full scan."""
-        return self.scan.scores(self._sessions(inputs))
+        found = self.scan.scores(self._sessions(inputs))
+        return found if self.gains is None else repeats.raised(found, self.gains, inputs)
 
     @torch.inference_mode()
     def best(self, inputs: ModelInputs, selections: Sequence[Selection], stages: Stages) -> list[TopK]:
         """Encode, then find the best items by the certified scan."""
         sessions = self._sessions(inputs)
         stages.lap(MODEL)
-        found = self.scan.best(sessions, selections)
+        if self.gains is None:
+            found = self.scan.best(sessions, selections)
+        else:
+            found = repeats.best(self.scan, self.gains, sessions, inputs, selections)
         stages.lap(TOP_K)
         return found
 
@@ -73,10 +80,13 @@ class FastScorer:
         if not hasattr(self.encoder, "parts"):
             return None
         parts, lengths = self.encoder.parts(*self._rows(inputs)), inputs[3].tolist()  # [B, L, D]
-        return [
+        shares = [
             self.scan.vectors(asked) @ of_clicks[:length].T  # [n, clicks]
             for asked, of_clicks, length in zip(items, parts, lengths, strict=True)
         ]
+        if self.gains is not None:
+            repeats.shared(shares, items, self.scan, self.gains, sessions=parts.sum(1), inputs=inputs)
+        return shares
 
     def _sessions(self, inputs: ModelInputs) -> Tensor:
         """Session vectors, float32 [B, D]."""
@@ -120,7 +130,12 @@ class Fast:
         with new_file(folder / TABLES) as temporary:
             save_file({name: table.contiguous() for name, table in tables.items()}, temporary)
         heads = choose_heads(items, norms, sessions[1::2], tables[DIRECTIONS])
-        return {"torch": torch.__version__, "folded": folded is not None, "heads": heads}
+        facts = {"torch": torch.__version__, "folded": folded is not None, "heads": heads}
+        if source.repeats is None:
+            return facts
+        of_nodes = (torch.zeros(example[0].shape), example[0], example[1], example[3])
+        write_module(source.repeats.eval(), {"forward": of_nodes}, folder / REPEATS)
+        return facts | {"repeats": True}
 
     def load(self, folder: Path, manifest: dict[str, Any]) -> Scorer:
         """Open the tables where they lie, in pages that all workers share; load the encoder."""
@@ -132,7 +147,10 @@ class Fast:
         except (OSError, ValueError, RuntimeError) as error:
             raise DataError(f"{folder / TABLES} cannot be read ({error}): export again") from error
         encoder = load_module(folder / ENCODER, manifest)
-        return FastScorer(encoder, tables, manifest["hops"], manifest["folded"], manifest["heads"])
+        gains = load_module(folder / REPEATS, manifest) if manifest.get("repeats") else None
+        return FastScorer(
+            encoder, tables, manifest["hops"], manifest["folded"], manifest["heads"], gains=gains
+        )
 
 
 def lone_rows(inputs: ModelInputs) -> ModelInputs:

@@ -44,14 +44,16 @@ class ScoringModule(nn.Module):
 
     def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Raw logits, float32 [B, V]."""
-        return self.model.encode(nodes, alias, edges, lengths, *rows) @ self.table
+        products = self.model.encode(nodes, alias, edges, lengths, *rows) @ self.table
+        return self.model.raised(products, nodes, alias, lengths)
 
     def shares(
         self, items: Tensor, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor
     ) -> Tensor:
         """Split scores by clicks: items int64 [B, n] -> float32 [B, n, L]."""
         vectors = self.table.T[items - 1]  # [B, n, D]
-        return vectors @ self.model.parts(nodes, alias, edges, lengths, *rows).transpose(1, 2)
+        shares = vectors @ self.model.parts(nodes, alias, edges, lengths, *rows).transpose(1, 2)
+        return self.model.shared(shares, items, nodes, alias, lengths)
 
 
 def served_module(model: SessionModel) -> nn.Module:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from srec.models.repeats import RepeatBonus
+
 LEAST_COUNT = 1e-12  # stands for a count of nothing, whose logarithm would not be finite
 
 
@@ -69,6 +71,7 @@ class SessionModel(nn.Module):
         super().__init__()
         self.settings = settings
         self.n_items = features.n_items
+        self.repeats: RepeatBonus | None = None
         self.register_load_state_dict_pre_hook(_take_shapes)  # type: ignore[no-untyped-call]
 
     @property
@@ -78,7 +81,8 @@ class SessionModel(nn.Module):
 
     def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Score all items: raw logits, float32 [B, V]; column i is item i + 1."""
-        return self.encode(nodes, alias, edges, lengths, *rows) @ self.item_vectors().T
+        products = self.encode(nodes, alias, edges, lengths, *rows) @ self.item_vectors().T
+        return self.raised(products, nodes, alias, lengths)
 
     def encode(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Session vectors, float32 [B, D], ready for the dot product with ``item_vectors``."""
@@ -87,6 +91,12 @@ class SessionModel(nn.Module):
     def item_vectors(self) -> Tensor:
         """The item table as scored, float32 [V, D]; row i is item i + 1."""
         raise TypeError(f"{type(self).__name__} defines neither item_vectors() nor forward()")
+
+    def raised(self, products: Tensor, nodes: Tensor, alias: Tensor, lengths: Tensor) -> Tensor:
+        """Products of session and item vectors [B, V] -> scores, with what clicked items gain."""
+        if self.repeats is None:
+            return products
+        return self.repeats.raised(products, nodes, alias, lengths)
 
     def log_scores(self, scores: Tensor) -> Tensor:
         """Scores [B, V] on the scale of logits, for blends: of counts, which are not negative, the logarithm.
@@ -105,7 +115,14 @@ class SessionModel(nn.Module):
     ) -> Tensor:
         """Split scores by clicks: items int64 [B, n] -> float32 [B, n, L]; the sum over L is the score."""
         vectors = self.item_vectors()[items - 1]  # [B, n, D]
-        return vectors @ self.parts(nodes, alias, edges, lengths, *rows).transpose(1, 2)
+        shares = vectors @ self.parts(nodes, alias, edges, lengths, *rows).transpose(1, 2)
+        return self.shared(shares, items, nodes, alias, lengths)
+
+    def shared(self, shares: Tensor, items: Tensor, nodes: Tensor, alias: Tensor, lengths: Tensor) -> Tensor:
+        """Shares in the products for ``items``, [B, n, L] -> in the scores, with what clicked items gain."""
+        if self.repeats is None:
+            return shares
+        return self.repeats.shared(shares, items, nodes, alias, lengths)
 
     def fit(self, items: NDArray[np.int32], offsets: NDArray[np.int64]) -> None:
         """Count what there is to count in the training sequences.

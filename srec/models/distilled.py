@@ -34,6 +34,7 @@ class DistilledHead(SessionModel):
         super().__init__(settings, ItemFeatures(teacher.n_items, max_clicks))
         vectors = teacher.item_vectors().detach()
         self.register_buffer("table", F.pad(vectors, (0, 0, 1, 0)))  # [V+1, D]
+        self.repeats = teacher.repeats
         dim = vectors.size(1)
         self.body = nn.Sequential(
             nn.Linear(2 * dim, settings.hidden), nn.ReLU(), nn.Linear(settings.hidden, dim)

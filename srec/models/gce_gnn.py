@@ -155,6 +155,7 @@ class GceGnn(SessionModel):
         )
         self.attention = SessionAttention(dim, features.max_clicks, side_dim)
         self.around: Tensor | None = None
+        self.repeats = settings.bonus(features.max_clicks)
         self._initialise()
 
     def cache_neighbours(self, neighbours: Tensor, weights: Tensor) -> None:

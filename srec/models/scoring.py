@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from srec.models.base import ModelSettings
+from srec.models.repeats import RepeatBonus
 
 SHORTEST = 1e-12  # a vector is not scaled up from less, as in F.normalize
 
@@ -18,6 +19,12 @@ class ScoringSettings(ModelSettings):
     scoring: Literal["dot", "cosine"] = "dot"
     """``cosine``: session and item vectors of length 1, times ``scale`` (NISER, arXiv 1909.04276)."""
     scale: float = Field(12.0, gt=0, allow_inf_nan=False)
+    repeats: bool = False
+    """What clicked items gain in their scores is fitted on validation (``srec.models.repeats``)."""
+
+    def bonus(self, max_clicks: int) -> RepeatBonus | None:
+        """What a model that is built with these settings keeps for clicked items."""
+        return RepeatBonus(max_clicks) if self.repeats else None
 
     def sessions(self, vectors: Tensor) -> Tensor:
         """Session vectors [B, D] as they are scored."""

@@ -26,6 +26,7 @@ class TableModel(SessionModel):
         super().__init__(settings, features)
         self.settings = settings
         self.items = nn.Embedding(features.n_items + 1, dim, padding_idx=0)
+        self.repeats = settings.bonus(features.max_clicks)
 
     @property
     def looked_up(self) -> Tensor:

@@ -20,6 +20,7 @@ from srec.training.checkpoint import Progress
 from srec.training.distributed import Group
 from srec.training.features import item_features
 from srec.training.loop import Trainer
+from srec.training.repeats import fit_repeats, fitted
 from srec.training.run import Outcome, Run, write_run
 from srec.training.settings import RunSettings, TrainSettings
 from srec.training.start import new_model
@@ -134,7 +135,7 @@ class _Training:
             trainer = self._trainer(full=True)
         self._refit(trainer, best)
         with trainer.served() as model:
-            return Outcome(checkpoint.snapshot(model), best, self._record())
+            return Outcome(fitted(checkpoint.snapshot(model), best), best, self._record())
 
     def _select(self, trainer: Trainer, best: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Epochs until validation has not become better for ``patience`` of them."""
@@ -157,9 +158,11 @@ class _Training:
         return best
 
     def _measure(self, model: SessionModel) -> dict[str, float]:
-        """Validation, by process 0 for all."""
+        """Validation, by process 0 for all; what clicked items gain is fitted before."""
         measured: dict[str, float] = self.group.told(
-            validate(model, self.data, self.settings.training.max_clicks) if self.group.first else None
+            validate(model, self.data, self.settings.training.max_clicks, fit=True)
+            if self.group.first
+            else None
         )
         return measured
 
@@ -203,14 +206,20 @@ class _Training:
         }
 
 
-def validate(model: SessionModel, data: Dataset, max_clicks: int) -> dict[str, float]:
-    """Metrics on validation through the path that serves; empty where there are no examples."""
+def validate(model: SessionModel, data: Dataset, max_clicks: int, *, fit: bool = False) -> dict[str, float]:
+    """Metrics on validation through the path that serves; empty where there are no examples.
+
+    With ``fit``, what clicked items gain is fitted first, where they may be answered.
+    """
     examples = data.examples("validation", times=model.needs_times)
     if not len(examples):
         return {}
     device = next(iter(model.state_dict().values())).device
     ranker = Ranker(EagerScorer(model.cpu(), model.hops), ArrayStore(data.graph()), max_clicks)
-    ranks = rank_targets(ranker, examples, exclude_clicked=data.kind == "reviews")
+    excluded = data.kind == "reviews"
+    if fit and not excluded:
+        fit_repeats(model, examples, ranker.store, max_clicks)
+    ranks = rank_targets(ranker, examples, exclude_clicked=excluded)
     model.to(device)
     return ranks.metrics()
 

@@ -26,8 +26,8 @@ class LinearScoring(nn.Module):
 
     def forward(self, nodes: Tensor, alias: Tensor, edges: Tensor, lengths: Tensor, *rows: Tensor) -> Tensor:
         """Raw logits, float32 [B, V]."""
-        scores: Tensor = self.head(self.model.encode(nodes, alias, edges, lengths, *rows))
-        return scores
+        products = self.head(self.model.encode(nodes, alias, edges, lengths, *rows))
+        return self.model.raised(products, nodes, alias, lengths)
 
 
 def use_engine() -> str:
