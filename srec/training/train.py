@@ -159,11 +159,11 @@ class _Training:
 
     def _measure(self, model: SessionModel) -> dict[str, float]:
         """Validation, by process 0 for all; what clicked items gain is fitted before."""
-        measured: dict[str, float] = self.group.told(
-            validate(model, self.data, self.settings.training.max_clicks, fit=True)
-            if self.group.first
-            else None
-        )
+        found, max_clicks = None, self.settings.training.max_clicks
+        if self.group.first:
+            _fit(model, self.data, max_clicks)
+            found = validate(model, self.data, max_clicks)
+        measured: dict[str, float] = self.group.told(found)
         return measured
 
     def _keep(self, record: dict[str, Any], trainer: Trainer, best: dict[str, torch.Tensor]) -> None:
@@ -206,22 +206,26 @@ class _Training:
         }
 
 
-def validate(model: SessionModel, data: Dataset, max_clicks: int, *, fit: bool = False) -> dict[str, float]:
-    """Metrics on validation through the path that serves; empty where there are no examples.
-
-    With ``fit``, what clicked items gain is fitted first, where they may be answered.
-    """
+def validate(model: SessionModel, data: Dataset, max_clicks: int) -> dict[str, float]:
+    """Metrics on validation through the path that serves; empty where there are no examples."""
     examples = data.examples("validation", times=model.needs_times)
     if not len(examples):
         return {}
     device = next(iter(model.state_dict().values())).device
     ranker = Ranker(EagerScorer(model.cpu(), model.hops), ArrayStore(data.graph()), max_clicks)
-    excluded = data.kind == "reviews"
-    if fit and not excluded:
-        fit_repeats(model, examples, ranker.store, max_clicks)
-    ranks = rank_targets(ranker, examples, exclude_clicked=excluded)
+    ranks = rank_targets(ranker, examples, exclude_clicked=data.kind == "reviews")
     model.to(device)
     return ranks.metrics()
+
+
+def _fit(model: SessionModel, data: Dataset, max_clicks: int) -> None:
+    """Fit what clicked items gain, where the model has it and clicked items may be answered."""
+    if model.repeats is None or data.kind == "reviews":
+        return
+    device = next(iter(model.state_dict().values())).device
+    examples = data.examples("validation", times=model.needs_times)
+    fit_repeats(model.cpu(), examples, ArrayStore(data.graph()), max_clicks)
+    model.to(device)
 
 
 def _count(model: SessionModel, data: Dataset, settings: TrainSettings) -> Outcome:
