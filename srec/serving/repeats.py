@@ -37,12 +37,10 @@ def best(
         for one, row, of_row in zip(selections, rows, places, strict=True)
     ]
     found = scan.best(sessions, others)
-    for index, of_row in enumerate(places):
-        if of_row:
-            clicked = torch.tensor(of_row)
-            own = TopK(nodes[index, clicked], scores[index, clicked])
-            found[index] = _merged(found[index], own, selections[index])
-    return found
+    return [
+        _merged(rest, [row[place] for place in of_row], own[torch.tensor(of_row)], one) if of_row else rest
+        for rest, row, of_row, own, one in zip(found, rows, places, scores, selections, strict=True)
+    ]
 
 
 def raised(scores: Tensor, gains: Gains, inputs: ModelInputs) -> Tensor:
@@ -89,11 +87,11 @@ def _may_return(nodes: Sequence[int], selection: Selection) -> list[int]:
     return [place for place in places if selection.allowed[nodes[place] - 1]]
 
 
-def _merged(rest: TopK, clicked: TopK, selection: Selection) -> TopK:
+def _merged(rest: TopK, clicked: list[int], scores: Tensor, selection: Selection) -> TopK:
     """The best of what the scan found and of the clicked items: by score, then ascending item."""
-    scores = clicked.scores
     if selection.handicap is not None:
-        scores = scores - selection.handicap[clicked.items - 1]
-    items, order = torch.cat([rest.items, clicked.items]).sort()
-    ranked, places = torch.cat([rest.scores, scores])[order].sort(descending=True, stable=True)
-    return TopK(items[places[: selection.k]], ranked[: selection.k])
+        scores = scores - selection.handicap[torch.tensor(clicked) - 1]
+    # So few that plain Python is done before a tensor's sort has begun.
+    both = zip((*rest.scores.tolist(), *scores.tolist()), (*rest.items.tolist(), *clicked), strict=True)
+    best = sorted(both, key=lambda one: (-one[0], one[1]))[: selection.k]
+    return TopK(torch.tensor([item for _, item in best]), torch.tensor([score for score, _ in best]))
