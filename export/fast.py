@@ -24,8 +24,9 @@ from srec.serving.scan import CertifiedScan, FullScan
 from srec.serving.stages import MODEL, TOP_K, Stages
 from srec.topk import Selection, TopK
 
-ENCODER, TABLES, REPEATS = "encoder.pt", "tables.safetensors", "repeats.pt"
+ENCODER, TABLES = "encoder.pt", "tables.safetensors"
 NORMS, DIRECTIONS = "norms", "directions"
+GAINS = tuple(f"repeats.{part}" for part in repeats.PARTS)
 LONE_TABLES = ("items", "own", "side")
 SMALL = 1 << 20  # numbers in an item table that is read in float32 faster than bounds are compared
 
@@ -40,14 +41,13 @@ class FastScorer:
         hops: int,
         folded: bool,
         heads: dict[str, dict[str, Any]],
-        *,
-        gains: torch.jit.ScriptModule | None = None,
     ) -> None:
         """Take what ``Fast.write`` wrote."""
-        self.gains = gains
         self.encoder, self.tables, self.hops, self.folded = encoder, tables, hops, folded
         self._lone_tables = [tables[name] for name in LONE_TABLES if name in tables]
         self._has_lone = hasattr(encoder, "lone")
+        gained = [tables[name] for name in GAINS if name in tables]
+        self.gains = repeats.Gains.of(*gained) if gained else None
         items, norms = tables["items"], tables.get(NORMS)
         small = items.numel() <= SMALL
         reads = heads[products.kind()]
@@ -85,7 +85,7 @@ class FastScorer:
             for asked, of_clicks, length in zip(items, parts, lengths, strict=True)
         ]
         if self.gains is not None:
-            repeats.shared(shares, items, self.scan, self.gains, sessions=parts.sum(1), inputs=inputs)
+            repeats.shared(shares, self.gains, items, inputs)
         return shares
 
     def _sessions(self, inputs: ModelInputs) -> Tensor:
@@ -116,6 +116,9 @@ class Fast:
         folded = fold(source)
         encoder: FoldedModel = folded or Unfolded(source)
         tables = dict(encoder.tables)
+        if source.repeats is not None:
+            parts = dict(source.repeats.named_buffers())
+            tables |= {name: parts[part] for name, part in zip(GAINS, repeats.PARTS, strict=True)}
         rows = gather(example, tables) if folded else example
         methods = {"forward": rows} | ({"parts": rows} if source.additive else {})
         if folded and hasattr(folded, "lone") and source.hops == 1:
@@ -130,12 +133,7 @@ class Fast:
         with new_file(folder / TABLES) as temporary:
             save_file({name: table.contiguous() for name, table in tables.items()}, temporary)
         heads = choose_heads(items, norms, sessions[1::2], tables[DIRECTIONS])
-        facts = {"torch": torch.__version__, "folded": folded is not None, "heads": heads}
-        if source.repeats is None:
-            return facts
-        of_nodes = (torch.zeros(example[0].shape), example[0], example[1], example[3])
-        write_module(source.repeats.eval(), {"forward": of_nodes}, folder / REPEATS)
-        return facts | {"repeats": True}
+        return {"torch": torch.__version__, "folded": folded is not None, "heads": heads}
 
     def load(self, folder: Path, manifest: dict[str, Any]) -> Scorer:
         """Open the tables where they lie, in pages that all workers share; load the encoder."""
@@ -147,10 +145,7 @@ class Fast:
         except (OSError, ValueError, RuntimeError) as error:
             raise DataError(f"{folder / TABLES} cannot be read ({error}): export again") from error
         encoder = load_module(folder / ENCODER, manifest)
-        gains = load_module(folder / REPEATS, manifest) if manifest.get("repeats") else None
-        return FastScorer(
-            encoder, tables, manifest["hops"], manifest["folded"], manifest["heads"], gains=gains
-        )
+        return FastScorer(encoder, tables, manifest["hops"], manifest["folded"], manifest["heads"])
 
 
 def lone_rows(inputs: ModelInputs) -> ModelInputs:

@@ -1,6 +1,11 @@
-"""Exact top-k where clicked items gain: a few scores of their own, and a scan over all other items."""
+"""Exact top-k where clicked items gain: a few scores of their own, and a scan over all other items.
 
-from collections.abc import Callable, Sequence
+The same as ``srec.models.repeats`` says with tensors. A session has so few items that plain Python is done
+before the first of a dozen tensor operations would be.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,8 +14,29 @@ from srec.graph.inputs import ModelInputs
 from srec.serving.scan import FullScan
 from srec.topk import Selection, TopK
 
-Gains = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""``srec.models.repeats.RepeatBonus``: scores of the nodes [B, N], nodes, alias, lengths -> gains [B, N]."""
+PARTS = ("places", "counts", "own")
+
+
+class Gains(NamedTuple):
+    """What clicked items gain; the parts of ``srec.models.repeats.RepeatBonus``."""
+
+    places: Sequence[float]
+    counts: Sequence[float]
+    own: float
+
+    @classmethod
+    def of(cls, places: Tensor, counts: Tensor, own: Tensor) -> "Gains":
+        """Take the three tensors as they were fitted."""
+        return cls(places.tolist(), counts.tolist(), own.item())
+
+    def by_item(self, clicks: Sequence[int]) -> dict[int, float]:
+        """What each item of a session gains, but for the part of its own score."""
+        since: dict[int, int] = {}
+        times: dict[int, int] = {}
+        for place, item in enumerate(reversed(clicks)):
+            since.setdefault(item, min(place, len(self.places) - 1))
+            times[item] = min(times.get(item, 0) + 1, len(self.counts))
+        return {item: self.places[place] + self.counts[times[item] - 1] for item, place in since.items()}
 
 
 def best(
@@ -25,73 +51,73 @@ def best(
         inputs: of ``srec.graph.inputs.model_inputs``.
         selections: one a session.
     """
-    nodes, alias, _, lengths = inputs[:4]
-    rows = nodes.tolist()
-    places = [_may_return(row, one) for row, one in zip(rows, selections, strict=True)]
-    if not any(places):
-        return scan.best(sessions, selections)
-    products = _products(scan, nodes, sessions)
-    scores = products + gains(products, nodes, alias, lengths)  # [B, N]
+    gained = [
+        _open(gains.by_item(clicks), selection)
+        for clicks, selection in zip(_clicks(inputs), selections, strict=True)
+    ]
     others = [
-        one._replace(excluded=(*one.excluded, *(row[place] for place in of_row)))
-        for one, row, of_row in zip(selections, rows, places, strict=True)
+        one._replace(excluded=(*one.excluded, *of_row))
+        for one, of_row in zip(selections, gained, strict=True)
     ]
     found = scan.best(sessions, others)
-    return [
-        _merged(rest, [row[place] for place in of_row], own[torch.tensor(of_row)], one) if of_row else rest
-        for rest, row, of_row, own, one in zip(found, rows, places, scores, selections, strict=True)
-    ]
+    for row, (of_row, selection) in enumerate(zip(gained, selections, strict=True)):
+        if of_row:
+            scores = _scores(scan, gains, sessions[row], of_row)
+            found[row] = _merged(found[row], list(of_row), scores, selection)
+    return found
 
 
 def raised(scores: Tensor, gains: Gains, inputs: ModelInputs) -> Tensor:
     """Products of all items [B, V] -> scores, with what clicked items gain; written to in place."""
-    nodes, alias, _, lengths = inputs[:4]
-    columns = (nodes - 1).clamp(min=0)  # padding adds 0 to the first item
-    return scores.scatter_add_(1, columns, gains(scores.gather(1, columns), nodes, alias, lengths))
+    for row, clicks in zip(scores, _clicks(inputs), strict=True):
+        gained = gains.by_item(clicks)
+        columns = torch.tensor(list(gained)) - 1
+        row[columns] += gains.own * row[columns] + torch.tensor(list(gained.values()))
+    return scores
 
 
-def shared(
-    shares: Sequence[Tensor],
-    items: Sequence[Tensor],
-    scan: FullScan,
-    gains: Gains,
-    *,
-    sessions: Tensor,
-    inputs: ModelInputs,
-) -> None:
+def shared(shares: Sequence[Tensor], gains: Gains, items: Sequence[Tensor], inputs: ModelInputs) -> None:
     """Add to the clicks' shares [n, clicks] in the scores of ``items`` [n] what clicked items gain.
 
     It is the share of the last click on the item.
     """
-    nodes, alias, _, lengths = inputs[:4]
-    gained = gains(_products(scan, nodes, sessions), nodes, alias, lengths).tolist()
-    rows = zip(shares, items, nodes.tolist(), alias.tolist(), gained, strict=True)
-    for share, asked, of_row, clicks, gain in rows:
-        last = {of_row[node]: click for click, node in enumerate(clicks[: share.size(1)])}
-        for place, item in enumerate(asked.tolist()):
-            if item in last:
-                share[place, last[item]] += gain[of_row.index(item)]
+    for share, asked, clicks in zip(shares, items, _clicks(inputs), strict=True):
+        gained = gains.by_item(clicks)
+        last = {item: click for click, item in enumerate(clicks)}
+        for row, item in zip(share, asked.tolist(), strict=True):
+            if item in gained:
+                row[last[item]] += gains.own * row.sum() + gained[item]
 
 
-def _products(scan: FullScan, nodes: Tensor, sessions: Tensor) -> Tensor:
-    """Products of session vectors [B, D] with their own nodes' vectors, [B, N]; anything at padding."""
-    vectors = scan.vectors(nodes.clamp(min=1).view(-1)).view(*nodes.shape, -1)  # [B, N, D]
-    return (vectors @ sessions.unsqueeze(2)).squeeze(2)
+def _clicks(inputs: ModelInputs) -> list[list[int]]:
+    """The clicked items of each session, oldest first."""
+    nodes, alias, _, lengths = (part.tolist() for part in inputs[:4])
+    return [
+        [items[node] for node in of_row[:length]]
+        for items, of_row, length in zip(nodes, alias, lengths, strict=True)
+    ]
 
 
-def _may_return(nodes: Sequence[int], selection: Selection) -> list[int]:
-    """Where among a session's nodes the clicked items are that may be answered."""
-    places = [place for place, item in enumerate(nodes) if item and item not in selection.excluded]
-    if selection.allowed is None:
-        return places
-    return [place for place in places if selection.allowed[nodes[place] - 1]]
+def _open(gained: dict[int, float], selection: Selection) -> dict[int, float]:
+    """Of clicked items those that may be answered."""
+    excluded, allowed = set(selection.excluded), selection.allowed
+    return {
+        item: gain
+        for item, gain in gained.items()
+        if item not in excluded and (allowed is None or allowed[item - 1])
+    }
+
+
+def _scores(scan: FullScan, gains: Gains, session: Tensor, gained: Mapping[int, float]) -> Tensor:
+    """Scores of clicked items with what they gain, float32 [n]."""
+    products = scan.vectors(torch.tensor(list(gained))) @ session
+    return torch.add(torch.tensor(list(gained.values())), products, alpha=1 + gains.own)
 
 
 def _merged(rest: TopK, clicked: list[int], scores: Tensor, selection: Selection) -> TopK:
     """The best of what the scan found and of the clicked items: by score, then ascending item."""
     if selection.handicap is not None:
         scores = scores - selection.handicap[torch.tensor(clicked) - 1]
-    # So few that plain Python is done before a tensor's sort has begun.
     both = zip((*rest.scores.tolist(), *scores.tolist()), (*rest.items.tolist(), *clicked), strict=True)
-    best = sorted(both, key=lambda one: (-one[0], one[1]))[: selection.k]
-    return TopK(torch.tensor([item for _, item in best]), torch.tensor([score for score, _ in best]))
+    ranked = sorted(both, key=lambda one: (-one[0], one[1]))[: selection.k]
+    return TopK(torch.tensor([item for _, item in ranked]), torch.tensor([score for score, _ in ranked]))

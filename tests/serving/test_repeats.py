@@ -19,11 +19,16 @@ from tests.serving.test_scan import sessions as vectors_of
 N_ITEMS = 700
 
 
-def bonus(draw: torch.Generator) -> RepeatBonus:
-    made = RepeatBonus(MAX_CLICKS)
-    for part in made.buffers():
+def drawn_bonus(draw: torch.Generator) -> RepeatBonus:
+    """Of fewer places than a session has clicks."""
+    bonus = RepeatBonus(MAX_CLICKS - 5)
+    for part in bonus.buffers():
         part.copy_(3 * torch.randn(part.shape, generator=draw))
-    return made
+    return bonus
+
+
+def gains_of(bonus: RepeatBonus) -> repeats.Gains:
+    return repeats.Gains.of(bonus.places, bonus.counts, bonus.own)
 
 
 def graphs(sessions: list[list[int]]) -> ModelInputs:
@@ -67,10 +72,12 @@ def test_answers_as_the_full_scan(
         allowed = torch.rand(N_ITEMS, generator=draw) < share if share < 1 else None
         handicap = penalty * torch.rand(N_ITEMS, generator=draw) if penalty else None
         selections.append(Selection(k, tuple(some), allowed, handicap))
-    gains, asked, inputs = bonus(draw), vectors_of(items, len(clicked), seed), graphs(clicked)
-    scores = repeats.raised(full.scores(asked), gains, inputs)
+    bonus, asked, inputs = drawn_bonus(draw), vectors_of(items, len(clicked), seed), graphs(clicked)
+    nodes, alias, _, lengths = inputs
+    scores = bonus.raised(full.scores(asked), nodes, alias, lengths)
+    torch.testing.assert_close(repeats.raised(full.scores(asked), gains_of(bonus), inputs), scores)
     expected = select(scores.clone(), selections)
-    answered = repeats.best(scan, gains, asked, inputs, selections)
+    answered = repeats.best(scan, gains_of(bonus), asked, inputs, selections)
     lowered = [
         row if one.handicap is None else row - one.handicap
         for row, one in zip(scores, selections, strict=True)
@@ -83,7 +90,7 @@ def test_answers_as_the_full_scan(
 def test_equal_scores_ascend_by_item() -> None:
     """Clicked items between the others, all with one score."""
     items = torch.ones(31, WIDTH)
-    scan, gains = FullScan(items, None), RepeatBonus(MAX_CLICKS)
+    scan, gains = FullScan(items, None), gains_of(RepeatBonus(MAX_CLICKS))
     answer = repeats.best(scan, gains, items[:1], graphs([[7, 30, 2]]), [Selection(10)])[0]
     assert answer.items.tolist() == list(range(1, 11))
 
@@ -91,11 +98,10 @@ def test_equal_scores_ascend_by_item() -> None:
 @pytest.mark.parametrize("gain", [100.0, -100.0])
 def test_a_gain_puts_clicked_items_first_or_last(gain: float) -> None:
     items = table(30, 0.8)
-    gains = RepeatBonus(MAX_CLICKS)
-    gains.counts.fill_(gain)
-    (answer,) = repeats.best(
-        FullScan(items, None), gains, vectors_of(items, 1), graphs([[7, 30, 7]]), [Selection(30)]
-    )
+    bonus = RepeatBonus(MAX_CLICKS)
+    bonus.counts.fill_(gain)
+    scan, gains, inputs = FullScan(items, None), gains_of(bonus), graphs([[7, 30, 7]])
+    (answer,) = repeats.best(scan, gains, vectors_of(items, 1), inputs, [Selection(30)])
     ends = answer.items[:2] if gain > 0 else answer.items[-2:]
     assert sorted(ends.tolist()) == [7, 30]
     assert len(answer.items) == 30
