@@ -11,16 +11,13 @@ from hypothesis import strategies as st
 from srec.errors import InputError
 from srec.loadtest import LoadSettings, load_settings
 from srec.loadtest.schedule import Arrivals, Step, steps_from_text, steps_to_text
+from tests.loadtest.small import drained
 
 RATES = st.floats(1, 300)
 
 
 def _settings(**values: Any) -> LoadSettings:
     return load_settings({"url": "http://127.0.0.1:1", "warmup_seconds": 0, **values})
-
-
-def _drain(arrivals: Arrivals) -> list[float]:
-    return list(iter(lambda: arrivals.take(0.0), None))
 
 
 @given(first=RATES, last=RATES, seconds=st.floats(1, 20), windows=st.integers(1, 12))
@@ -30,7 +27,7 @@ def test_a_ramp_is_one_even_change(first: float, last: float, seconds: float, wi
     assert steps[-1].to == pytest.approx(last)
     assert sum(step.seconds for step in steps) == pytest.approx(seconds)
     assert all(a.to == b.rate and b.continues for a, b in pairwise(steps))
-    due = _drain(Arrivals(steps))
+    due = drained(Arrivals(steps))
     assert len(due) == pytest.approx((first + last) / 2 * seconds, abs=windows + 1)
     assert due == sorted(due)
     assert len(due) == sum(step.arrivals for step in steps)
@@ -49,7 +46,7 @@ def test_arrivals_of_a_ramp_follow_its_rate(first: float, last: float) -> None:
 def test_a_falling_ramp_has_a_last_arrival() -> None:
     step = Step(10.0, 100.0, 1.0)
     assert step.due(10_000) == math.inf
-    assert len(_drain(Arrivals([step]))) == step.arrivals
+    assert len(drained(Arrivals([step]))) == step.arrivals
 
 
 def test_what_a_window_leaves_over_is_owed_in_the_next() -> None:
