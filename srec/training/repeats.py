@@ -53,7 +53,8 @@ def fit_repeats(model: SessionModel, examples: Examples, store: NeighbourStore, 
     """Fit the ``RepeatBonus`` of a model in place; without examples it gains nothing.
 
     Args:
-        model: on the CPU, with the weights to serve; one without a ``RepeatBonus`` is left alone.
+        model: on the CPU, with the weights to serve; put into evaluation mode. One without a ``RepeatBonus``
+            is left alone.
         examples: of validation.
         store: neighbours of the graph that the model was trained with.
         max_clicks: newest clicks that the model sees.
@@ -61,9 +62,8 @@ def fit_repeats(model: SessionModel, examples: Examples, store: NeighbourStore, 
     bonus = model.repeats
     if bonus is None or not len(examples):
         return
-    seen = _Seen(
-        *(torch.cat(parts) for parts in zip(*_look(model, examples, store, max_clicks), strict=True))
-    )
+    looks = _look(model.eval(), examples, store, max_clicks)
+    seen = _Seen(*(torch.cat(parts) for parts in zip(*looks, strict=True)))
     values = [torch.zeros(len(part), dtype=torch.float64) for part in (bonus.places, bonus.counts, bonus.own)]
     for value in values:
         value.requires_grad_()

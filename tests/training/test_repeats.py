@@ -77,6 +77,17 @@ def test_the_same_examples_fit_the_same() -> None:
     assert all(torch.equal(one, other) for one, other in zip(*states, strict=True))
 
 
+def test_the_model_is_seen_as_it_serves() -> None:
+    """A training leaves it with its dropout on."""
+    sessions, found = drawn(2, 300), []
+    for training in (False, True):
+        model = build(MODELS["gce-gnn"], 0, dim=8, repeats=True, dropout_local=0.5).train(training)
+        fit(model, examples_of(sessions, [session[-2] for session in sessions]))
+        assert model.repeats is not None
+        found.append(model.repeats.places.clone())
+    assert torch.equal(*found)
+
+
 @pytest.mark.parametrize("repeats", [False, True])
 def test_without_examples_nothing_is_fitted(repeats: bool) -> None:
     model = build(MODELS["gce-gnn"], 0, dim=8, repeats=repeats)
