@@ -1,7 +1,7 @@
 """Start a training at the weights of an earlier run: games that both know keep what was learnt of them."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,8 @@ from srec.models import ItemFeatures, SessionModel
 from srec.models.content import item_tables
 from srec.training.run import Run
 from srec.training.settings import RunSettings
+
+FITTED: Final = ("repeats",)  # settings of what is fitted anew after every epoch
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class WarmStart:
             )
         mine, its = settings.parameters, self.run.settings.parameters
         for name, value in mine.items():
+            if name in FITTED:
+                continue
             if name in its and its[name] != value and isinstance(value, bool | int | str):
                 raise InputError(
                     f"{self.run.folder} was trained with {name}={its[name]}, not {value}: "

@@ -13,8 +13,9 @@ from srec.prepare import SessionSettings, prepare_sessions
 from srec.stores.array import ArrayStore
 from srec.training.repeats import fit_repeats
 from srec.training.run import Run
+from srec.training.train import train
 from tests.models.contract import ITEMS, MAX_CLICKS, build, flat, random_graph, scores_of
-from tests.training.small import quick, trained
+from tests.training.small import Told, quick, trained
 
 
 def model_with_gains() -> SessionModel:
@@ -156,3 +157,12 @@ def test_gains_do_not_touch_what_is_trained(returning: Dataset, tmp_path: Path) 
 def test_where_clicked_items_are_never_answered_nothing_is_fitted(reviews: Dataset, tmp_path: Path) -> None:
     run = trained(reviews, tmp_path / "RUN", quick(epochs=1, repeats=True))
     assert not any(part.any() for part in gains_of(run).values())
+
+
+def test_a_training_may_go_on_from_a_run_without_gains(returning: Dataset, tmp_path: Path) -> None:
+    """They are fitted after every epoch, so that there is nothing to go on from."""
+    wish = {"dim": 8, "epochs": 1, "refit": False}
+    earlier = trained(returning, tmp_path / "OLD", quick("gce-gnn", "paper", **wish))
+    settings = quick("gce-gnn", "paper", **wish, repeats=True)
+    train(returning, settings, tmp_path / "NEW", resume=False, report=Told(), earlier=earlier)
+    assert all(part.any() for part in gains_of(Run(tmp_path / "NEW")).values())
