@@ -117,8 +117,7 @@ class Fast:
         encoder: FoldedModel = folded or Unfolded(source)
         tables = dict(encoder.tables)
         if source.repeats is not None:
-            parts = dict(source.repeats.named_buffers())
-            tables |= {name: parts[part] for name, part in zip(GAINS, repeats.PARTS, strict=True)}
+            tables |= {f"repeats.{part}": values for part, values in source.repeats.named_buffers()}
         rows = gather(example, tables) if folded else example
         methods = {"forward": rows} | ({"parts": rows} if source.additive else {})
         if folded and hasattr(folded, "lone") and source.hops == 1:

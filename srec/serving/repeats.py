@@ -91,7 +91,7 @@ def shared(shares: Sequence[Tensor], gains: Gains, items: Sequence[Tensor], inpu
 
 def _clicks(inputs: ModelInputs) -> list[list[int]]:
     """The clicked items of each session, oldest first."""
-    nodes, alias, _, lengths = (part.tolist() for part in inputs[:4])
+    nodes, alias, lengths = (inputs[part].tolist() for part in (0, 1, 3))
     return [
         [items[node] for node in of_row[:length]]
         for items, of_row, length in zip(nodes, alias, lengths, strict=True)

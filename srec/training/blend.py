@@ -116,7 +116,10 @@ def sample(examples: Examples, count: int) -> Examples:
     inputs = [examples.inputs[index] for index in chosen]
     items = np.concatenate([np.asarray(one, np.int32) for one in inputs])
     offsets = np.cumsum([0, *map(len, inputs)]).astype(np.int64)
-    return Examples(Sequences(items, offsets), examples.targets[chosen])
+    times = None
+    if examples.inputs.times is not None:
+        times = np.concatenate([np.asarray(examples.inputs.times_of(index), np.int64) for index in chosen])
+    return Examples(Sequences(items, offsets, times), examples.targets[chosen])
 
 
 def _write(

@@ -19,6 +19,7 @@ from srec.graph.session import pad_clicks, pad_gaps
 from srec.models import SessionModel
 from srec.models.repeats import at, places_and_counts
 from srec.stores.base import NeighbourStore
+from srec.training.blend import sample
 from srec.training.losses import NEVER
 
 EXAMPLES: Final = 10_000  # at most; they fix so few numbers
@@ -62,9 +63,10 @@ def fit_repeats(model: SessionModel, examples: Examples, store: NeighbourStore, 
     bonus = model.repeats
     if bonus is None or not len(examples):
         return
-    looks = _look(model.eval(), examples, store, max_clicks)
-    seen = _Seen(*(torch.cat(parts) for parts in zip(*looks, strict=True)))
-    values = [torch.zeros(len(part), dtype=torch.float64) for part in (bonus.places, bonus.counts, bonus.own)]
+    looks = _look(model.eval(), sample(examples, EXAMPLES), store, max_clicks)
+    seen = _Seen(*(torch.cat(column) for column in zip(*looks, strict=True)))
+    parts = (bonus.places, bonus.counts, bonus.own)
+    values = [torch.zeros(len(part), dtype=torch.float64) for part in parts]
     for value in values:
         value.requires_grad_()
     optimizer = torch.optim.LBFGS(values, max_iter=STEPS, line_search_fn="strong_wolfe")
@@ -76,7 +78,7 @@ def fit_repeats(model: SessionModel, examples: Examples, store: NeighbourStore, 
         return found
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    for part, value in zip((bonus.places, bonus.counts, bonus.own), values, strict=True):
+    for part, value in zip(parts, values, strict=True):
         part.copy_(value.detach())
 
 
@@ -95,10 +97,9 @@ def _look(
     model: SessionModel, examples: Examples, store: NeighbourStore, max_clicks: int
 ) -> Iterator[tuple[Tensor, ...]]:
     """What ``_Seen`` holds of one batch after the other."""
-    chosen = np.linspace(0, len(examples) - 1, min(EXAMPLES, len(examples))).astype(np.int64)
-    chosen = chosen[np.argsort(np.diff(examples.inputs.offsets)[chosen], kind="stable")]
+    order = np.argsort(np.diff(examples.inputs.offsets), kind="stable")
     table, timed = model.item_vectors(), examples.inputs.times is not None
-    for batch in np.split(chosen, range(BATCH, len(chosen), BATCH)):
+    for batch in np.split(order, range(BATCH, len(order), BATCH)):
         clicks = pad_clicks([examples.inputs[index] for index in batch], max_clicks)
         gaps = pad_gaps([examples.inputs.times_of(index) for index in batch], max_clicks) if timed else None
         nodes, alias, edges, lengths, *rows = model_inputs(clicks, store.fetch, model.hops, gaps)

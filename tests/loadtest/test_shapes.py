@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srec.errors import InputError
-from srec.loadtest import LoadSettings, load_settings
+from srec.loadtest import LoadSettings
 from srec.loadtest.schedule import Arrivals, Step, steps_from_text, steps_to_text
-from tests.loadtest.small import drained
+from tests.loadtest.small import drained, settings_of
 
 RATES = st.floats(1, 300)
 
 
 def _settings(**values: Any) -> LoadSettings:
-    return load_settings({"url": "http://127.0.0.1:1", "warmup_seconds": 0, **values})
+    return settings_of(**{"warmup_seconds": 0, **values})
 
 
 @given(first=RATES, last=RATES, seconds=st.floats(1, 20), windows=st.integers(1, 12))

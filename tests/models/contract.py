@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -25,6 +26,11 @@ from srec.topk import Selection
 
 ITEMS, CONTEXT_VALUES, MAX_CLICKS = 40, 9, 12
 Make = Callable[[int], SessionModel]
+SESSIONS = st.lists(
+    st.lists(st.integers(1, ITEMS) | st.integers(1, 3), min_size=1, max_size=MAX_CLICKS),
+    min_size=1,
+    max_size=5,
+)
 
 
 def random_sessions(seed: int, count: int, longest: int = MAX_CLICKS) -> list[list[int]]:

@@ -12,7 +12,7 @@ from srec.models import MODELS, SessionModel
 from srec.models.repeats import COUNTS, RepeatBonus
 from tests.models.contract import (
     ITEMS,
-    MAX_CLICKS,
+    SESSIONS,
     Make,
     ModelContract,
     build,
@@ -22,11 +22,6 @@ from tests.models.contract import (
 )
 
 PLACES = 5  # fewer than a session has clicks: those before share the last number
-SESSIONS = st.lists(
-    st.lists(st.integers(1, ITEMS) | st.integers(1, 3), min_size=1, max_size=MAX_CLICKS),
-    min_size=1,
-    max_size=5,
-)
 
 
 def gaining(name: str, seed: int = 0, **more: object) -> SessionModel:

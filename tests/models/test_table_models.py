@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from srec.models import MODELS, SessionModel
 from tests.models.contract import (
-    ITEMS,
-    MAX_CLICKS,
+    SESSIONS,
     Make,
     ModelContract,
     build,
@@ -29,11 +27,6 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "fpmc": ("fpmc", {}),
     "fpmc with user": ("fpmc user", {"user": True}),
 }
-SESSIONS = st.lists(
-    st.lists(st.integers(1, ITEMS) | st.integers(1, 3), min_size=1, max_size=MAX_CLICKS),
-    min_size=1,
-    max_size=5,
-)
 
 
 def make(form: str, seed: int = 0, /, dim: int = 5, **more: Any) -> SessionModel:

@@ -11,6 +11,7 @@ from srec.evaluation.report import evaluate_run
 from srec.models import MODELS, SessionModel
 from srec.prepare import SessionSettings, prepare_sessions
 from srec.stores.array import ArrayStore
+from srec.training.blend import sample
 from srec.training.repeats import fit_repeats
 from srec.training.run import Run
 from srec.training.train import train
@@ -166,3 +167,12 @@ def test_a_training_may_go_on_from_a_run_without_gains(returning: Dataset, tmp_p
     settings = quick("gce-gnn", "paper", **wish, repeats=True)
     train(returning, settings, tmp_path / "NEW", resume=False, report=Told(), earlier=earlier)
     assert all(part.any() for part in gains_of(Run(tmp_path / "NEW")).values())
+
+
+def test_examples_are_drawn_with_their_times() -> None:
+    """A model that needs them is fitted on some of the examples, too."""
+    sequences = flat([[1, 2], [3], [4, 5, 6]])
+    timed = Sequences(sequences.items, sequences.offsets, np.arange(6, dtype=np.int64))
+    drawn_two = sample(Examples(timed, np.array([3, 4, 7], np.int32)), 2)
+    assert [drawn_two.inputs[index] for index in range(2)] == [[1, 2], [4, 5, 6]]
+    assert [drawn_two.inputs.times_of(index) for index in range(2)] == [[0, 1], [3, 4, 5]]
