@@ -18,9 +18,8 @@ from srec.export.torchscript import TorchScript, load_module, write_module
 from srec.graph.inputs import ModelInputs
 from srec.io import new_file
 from srec.serving import products, repeats
-from srec.serving.coarse import Head, leading_directions
 from srec.serving.ranker import Scorer
-from srec.serving.scan import CertifiedScan, FullScan
+from srec.serving.scan import FullScan
 from srec.serving.stages import MODEL, TOP_K, Stages
 from srec.topk import Selection, TopK
 
@@ -40,7 +39,7 @@ class FastScorer:
         tables: dict[str, Tensor],
         hops: int,
         folded: bool,
-        heads: dict[str, dict[str, Any]],
+        heads: dict[str, dict[str, int]],
     ) -> None:
         """Take what ``Fast.write`` wrote."""
         self.encoder, self.tables, self.hops, self.folded = encoder, tables, hops, folded
@@ -48,13 +47,7 @@ class FastScorer:
         self._has_lone = hasattr(encoder, "lone")
         gained = [tables[name] for name in GAINS if name in tables]
         self.gains = repeats.Gains.of(*gained) if gained else None
-        items, norms = tables["items"], tables.get(NORMS)
-        small = items.numel() <= SMALL
-        reads = heads[products.kind()]
-        head = Head(reads["dims"], tuple(reads["then"]))
-        self.scan = (
-            FullScan(items, norms) if small else CertifiedScan(items, norms, tables.get(DIRECTIONS), head)
-        )
+        self.scan = _scan(tables, heads[products.kind()]["dims"])
 
     @torch.inference_mode()
     def scores(self, inputs: ModelInputs) -> Tensor:
@@ -108,7 +101,7 @@ class Fast:
         """Write encoder and tables; a counting model as plain TorchScript."""
         # A worker has no models to fold.
         from srec.export.folding import FoldedModel, Unfolded, fold  # noqa: PLC0415
-        from srec.export.heads import choose_heads  # noqa: PLC0415
+        from srec.export.heads import choose_heads, leading_directions  # noqa: PLC0415
 
         source = getattr(model, "model", None)
         if source is None:
@@ -145,6 +138,17 @@ class Fast:
             raise DataError(f"{folder / TABLES} cannot be read ({error}): export again") from error
         encoder = load_module(folder / ENCODER, manifest)
         return FastScorer(encoder, tables, manifest["hops"], manifest["folded"], manifest["heads"])
+
+
+def _scan(tables: dict[str, Tensor], dims: int) -> FullScan:
+    """The scan for a table of this size."""
+    items, norms = tables["items"], tables.get(NORMS)
+    if items.numel() <= SMALL:
+        return FullScan(items, norms)
+    # Its compiler takes memory and half a second that a small catalogue does not need.
+    from srec.serving.certified import CertifiedScan  # noqa: PLC0415
+
+    return CertifiedScan(items, norms, tables[DIRECTIONS], dims)
 
 
 def lone_rows(inputs: ModelInputs) -> ModelInputs:

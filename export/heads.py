@@ -1,8 +1,7 @@
-"""How much of an item table the certified scan should read first, on each kind of CPU."""
+"""What the certified scan should read first of an item table: which directions, and how many on each CPU."""
 
-import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -12,53 +11,62 @@ from srec.serving.scan import FullScan
 
 K = 20
 STEP = 16
+LOOK = 64  # directions that a look reads (``srec.serving.loops``)
 SAMPLE = 20_000  # items on which shares are estimated
-RANDOM = 7.0  # what a byte read here and there costs, in bytes read in order; measured
-LOOK = 3e6  # what a further look costs beside its reading, in bytes read in order; measured
-WIDEN = 8.0  # what it costs to turn such a byte into a float32, in bytes read in order; measured
-FLOAT = 4
+CHUNK = 1 << 16  # items that are read at once
+TINY = 1e-18
+# What a value costs, in those of the pass in 8 bits; measured.
+OF_PASS = {VNNI: 1.0, INT8: 1.0, FLOAT32: 4.0}
+FEWEST = {VNNI: 64, INT8: 1, FLOAT32: 1}  # directions that a pass takes no longer for than for fewer
+OF_LOOK = 12.0  # here and there
 
 
-def choose_heads(
-    items: Tensor, norms: Tensor | None, sessions: Tensor, directions: Tensor
-) -> dict[str, dict[str, Any]]:
-    """Weigh what a coarse pass over d directions reads against the rows that it leaves to be read again.
+def leading_directions(items: Tensor, norms: Tensor | None, sessions: Tensor) -> Tensor:
+    """Orthonormal directions, those with most of the energy of items and sessions first, float32 [D, D].
+
+    A product's rest is bounded by both lengths, so both count, each with its share of its own energy.
 
     Args:
         items: the item table, float32 [V+1, D].
         norms: what each item's product is divided by, float32 [V]; None for one.
         sessions: vectors of real sessions, float32 [S, D].
+    """
+    scan = FullScan(items, norms)
+    gram = torch.zeros(items.size(1), items.size(1), dtype=torch.float64)
+    for chunk in torch.split(torch.arange(1, len(items)), CHUNK):
+        rows = scan.vectors(chunk)
+        gram += (rows.T @ rows).double()
+    of_sessions = (sessions.T @ sessions).double()
+    gram = gram / gram.trace().clamp(min=TINY) + of_sessions / of_sessions.trace().clamp(min=TINY)
+    return cast(Tensor, torch.linalg.eigh(gram).eigenvectors).flip(1).float().contiguous()
+
+
+def choose_heads(
+    items: Tensor, norms: Tensor | None, sessions: Tensor, directions: Tensor
+) -> dict[str, dict[str, int]]:
+    """Weigh what a coarse pass over d directions reads against the rows that it leaves to be read again.
+
+    Args:
+        items, norms, sessions: see ``leading_directions``; other sessions than those it was given, on which
+            every choice would look better than it is.
         directions: of ``leading_directions``, float32 [D, D].
 
     Returns:
-        the fields of the best ``Head`` for a pass by oneDNN (``vnni``), one by FBGEMM (``int8``) and one in
-        float32 (``float32``).
+        ``dims``, how many directions to read, for a pass by oneDNN (``vnni``), one by FBGEMM (``int8``) and
+        one in float32 (``float32``).
     """
-    width, n_items = items.size(1), items.size(0) - 1
+    width = items.size(1)
     dims = [*range(STEP, width, STEP)]
     left: dict[int, float] = dict(
         zip(dims, _left_over(items, norms, sessions, directions, dims), strict=True)
-    ) | {width: 0.0}
-    look = LOOK / n_items
+    ) | {width - 1: 0.0}
 
-    def cost(ends: tuple[int, ...], of_value: int, of_look: float = RANDOM) -> float:
-        """Bytes an item of a pass and looks up to these directions, and of rows in full for what is left."""
-        looks = sum(left[a] * (b - a) * of_look + look for a, b in itertools.pairwise(ends))
-        return ends[0] * of_value + looks + RANDOM * left[ends[-1]] * width * FLOAT
+    def cost(d: int, kind: str) -> float:
+        """Of an item, on average. Rows in float32 are few, whatever was read before."""
+        looks = sum(left[start] * min(LOOK, width - start) for start in range(d, width, LOOK))
+        return max(d, FEWEST[kind]) * OF_PASS[kind] + looks * OF_LOOK
 
-    once: list[tuple[int, ...]] = [(d,) for d in left]
-    # Looks that end before all directions leave more than the shares say, which know no rounding to 8 bits.
-    twice: list[tuple[int, ...]] = [(d, width) for d in dims]
-    thrice: list[tuple[int, ...]] = [(d, e, width) for d, e in itertools.combinations(dims, 2)]
-    best = {
-        VNNI: min(once + twice, key=lambda ends: cost(ends, 1)),
-        INT8: min(once, key=lambda ends: cost(ends, 1)),
-        FLOAT32: min(once + twice + thrice, key=lambda ends: cost(ends, FLOAT, RANDOM + WIDEN)),
-    }
-    return {
-        kind: {"dims": ends[0], "then": [b - a for a, b in itertools.pairwise(ends)]}
-        for kind, ends in best.items()
-    }
+    return {kind: {"dims": min(left, key=lambda d: cost(d, kind))} for kind in OF_PASS}
 
 
 def _left_over(
