@@ -12,7 +12,7 @@ from numba import njit
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Sums may be added up in any order, as in a library's product; infinities keep their meaning.
+# Sums may be added up in any order, as in a library's product. Infinities keep their meaning, NaN has none.
 SUMS: Final = {"reassoc", "contract", "nsz", "nnan"}
 
 

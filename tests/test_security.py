@@ -79,6 +79,12 @@ artifact = Artifact(Path(sys.argv[1]))
 artifact.self_test()
 artifact.predictor().answer([parse_request({"appids": [620, 400]})], ["id"])
 assert not asked, asked
+
+from srec.serving.certified import CertifiedScan # of larger catalogues
+from srec.topk import Selection
+items = torch.randn(300, 80)
+CertifiedScan(items, None, torch.eye(80), 16).best(items[:2], [Selection(5)] * 2)
+assert not asked, asked
 """
     done = subprocess.run(
         [sys.executable, "-c", program, str(line.artifact)], capture_output=True, text=True, check=False

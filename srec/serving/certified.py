@@ -58,15 +58,18 @@ class CertifiedScan(FullScan):
             sessions: session vectors, float32 [B, D].
             selections: one a session.
         """
-        layout = self._coarse.layout
+        layout, sessions = self._coarse.layout, sessions.contiguous()
         rough, rounded = self._coarse(sessions)
         found = []
         for row, selection in enumerate(selections):
             asked = self._asked(sessions, rounded, row, selection)
-            items, scores, scored = search(layout, asked, rough[row], min(selection.k, self.n_items))
+            # Written to, not returned: to make an array, Numba unpickles its class from bytes of its own.
+            k = min(selection.k, self.n_items)
+            items, scores = torch.empty(k, dtype=torch.int64), torch.empty(k)
+            n, scored = search(layout, asked, rough[row], items.numpy(), scores.numpy())
             self.scored += scored
             self.fallbacks += scored * SHARE > self.n_items
-            found.append(TopK(torch.from_numpy(items), torch.from_numpy(scores)))
+            found.append(TopK(items[:n], scores[:n]))
         return found
 
     def _asked(self, sessions: Tensor, rounded: Rounded, row: int, selection: Selection) -> Asked:

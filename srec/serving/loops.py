@@ -13,7 +13,7 @@ LOOK: Final = 64  # directions that a look reads of a row before it is judged ag
 FINE: Final = 32_767  # levels of a session's numbers in the looks: LOOK products with int8 fit in 32 bits
 TINY: Final = 1e-18  # the square of which is no denormal number
 ROUNDING: Final = 1e-5  # float32 sums here and in the exact scores, relative to |z| |v|; D at most 4,096
-LOWEST: Final = np.float32(-3e38)  # any finite score reaches it, minus infinity never
+LOWEST: Final = np.float32(-1e38)  # any finite score reaches it, minus infinity never
 
 Floats: TypeAlias = NDArray[np.float32]
 Items: TypeAlias = NDArray[np.int64]
@@ -134,26 +134,24 @@ def _step(values: Floats, levels: int) -> np.float32:
 
 
 @compiled
-def search(layout: Layout, asked: Asked, rough: Floats, k: int) -> tuple[Items, Floats, int]:
+def search(layout: Layout, asked: Asked, rough: Floats, items: Items, scores: Floats) -> tuple[int, int]:
     """Find the best items of one session, exactly.
 
     Args:
         layout: the table.
         asked: the session.
         rough: products of the pass in the order of the places, float32 [blocks, BLOCK]; written to.
-        k: how many to answer.
+        items, scores: written to; room for the best k, best first, equal scores by ascending item.
 
     Returns:
-        items int64 [n], n <= k, best first, equal scores by ascending item; their scores float32 [n]; how
-        many rows were read in float32 after the seeds.
+        how many were found, at most k; how many rows were read in float32 after the seeds.
     """
     maxima = _score(layout, asked, rough)
-    threshold = _sure(layout, asked, rough, maxima, k)
+    threshold = _sure(layout, asked, rough, maxima, len(items))
     places, left = _reaching(layout.bounds, asked.lengths, rough, maxima, threshold)
     for look in range(1, len(layout.bounds)):
         left = _look(layout, asked, look, rough, places[:left], threshold)
-    items, scores = _best(layout, asked, places[:left], k)
-    return items, scores, left
+    return _best(layout, asked, places[:left], items, scores), left
 
 
 @compiled
@@ -185,7 +183,10 @@ def _score(layout: Layout, asked: Asked, rough: Floats) -> Floats:
 
 @compiled
 def _sure(layout: Layout, asked: Asked, rough: Floats, maxima: Floats, k: int) -> np.float32:
-    """A score that k items surely reach: the k-th best of the best items of the most promising blocks."""
+    """A score that k items surely reach: the k-th best of the best items of the most promising blocks.
+
+    A little less, so that what float32 rounds off a score that a handicap has made small rules nothing out.
+    """
     seeds = max(SEEDS, k + k // 2)
     best, blocks, promising = np.empty(seeds, np.float32), np.empty(seeds, np.int64), 0
     least = LOWEST
@@ -196,19 +197,22 @@ def _sure(layout: Layout, asked: Asked, rough: Floats, maxima: Floats, k: int) -
                 least = best[-1]
     for i in range(promising):
         blocks[i] = blocks[i] * BLOCK + np.argmax(rough[blocks[i]])
-    return _best(layout, asked, blocks[:promising], k)[1][k - 1] if promising >= k else LOWEST
+    scores = np.empty(k, np.float32)
+    found = _best(layout, asked, blocks[:promising], np.empty(k, np.int64), scores)
+    least = scores[k - 1] if found == k else LOWEST
+    return np.float32(least - np.float32(ROUNDING) * abs(least))
 
 
 @compiled
-def _best(layout: Layout, asked: Asked, places: Items, k: int) -> tuple[Items, Floats]:
-    """The best items among those at some places [n], and their scores in float32."""
+def _best(layout: Layout, asked: Asked, places: Items, items: Items, scores: Floats) -> int:
+    """Write the best [k] of the items at some places [n], and their scores in float32; how many there are."""
     all_scores = np.empty(len(places), np.float32)
     for i in range(len(places)):  # a loop of its own: see ``_look``
         all_scores[i] = _exact(layout, asked, layout.at[places[i]])
-    scores, items, found = np.empty(k, np.float32), np.empty(k, np.int64), 0
+    found = 0
     for i in range(len(places)):
         found = _insert(scores, items, found, all_scores[i], layout.at[places[i]])
-    return items[:found], scores[:found]
+    return found
 
 
 @compiled

@@ -9,7 +9,7 @@ from torch import Tensor
 from srec.export.heads import choose_heads, leading_directions
 from srec.serving import products
 from srec.serving.certified import CertifiedScan
-from srec.serving.loops import LOOK
+from srec.serving.loops import LOOK, search
 from srec.serving.scan import FullScan
 from srec.topk import Selection, TopK
 
@@ -126,6 +126,16 @@ def test_keeps_to_every_selection(
     assert selection.handicap is not None
     same(answered, expected, torch.stack([full.scores(asked)[0] - selection.handicap, full.scores(asked)[1]]))
     assert not set(answered[0].items.tolist()) & set(selection.excluded)
+
+
+def test_is_compiled_once_whatever_is_asked() -> None:
+    items = table(500, 0.8)
+    certified = certified_scan(items, items[1:].norm(dim=1), 24)
+    asked = sessions(items, 4)
+    allowed, handicap = torch.rand(500) < 0.5, torch.rand(500)
+    certified.best(asked[:1], [Selection(1)])
+    certified.best(asked.T.contiguous().T, [Selection(5, (1, 2), allowed, handicap)] * 4)
+    assert len(search.signatures) == 1  # type: ignore[attr-defined]
 
 
 def test_equal_scores_ascend_by_item(cpu: str) -> None:
