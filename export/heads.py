@@ -6,12 +6,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from srec.serving.products import FLOAT32, INT8, VNNI
+from srec.serving.products import FLOAT32, INT8, LOOK, VNNI
 from srec.serving.scan import FullScan
 
 K = 20
 STEP = 16
-LOOK = 64  # directions that a look reads (``srec.serving.loops``)
 SAMPLE = 20_000  # items on which shares are estimated
 CHUNK = 1 << 16  # items that are read at once
 TINY = 1e-18

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from srec.serving import products
-from srec.serving.loops import BLOCK, LOOK, ROUNDING, TINY, Floats, Layout, Rounded, round_sessions
-from srec.serving.products import LEVELS
+from srec.serving.loops import BLOCK, ROUNDING, TINY, Floats, Layout, Rounded, round_sessions
+from srec.serving.products import LEVELS, LOOK
 
 CHUNK: Final = 1 << 16  # items that are prepared at once
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srec.compiled import compiled
+from srec.serving.products import LOOK
 
 SEEDS: Final = 32  # blocks whose best is scored first; the k-th best of these is a score that k items reach
 BLOCK: Final = 16  # items that share one bound, and one maximum
-LOOK: Final = 64  # directions that a look reads of a row before it is judged again
 FINE: Final = 32_767  # levels of a session's numbers in the looks: LOOK products with int8 fit in 32 bits
 TINY: Final = 1e-18  # the square of which is no denormal number
 ROUNDING: Final = 1e-5  # float32 sums here and in the exact scores, relative to |z| |v|; D at most 4,096

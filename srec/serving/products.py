@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 LEVELS: Final = 127  # of an 8-bit value in one sign
+LOOK: Final = 64  # directions that a look of the certified scan reads of a row before it is judged again
 FEWER: Final = 63  # of a session's values where products are added up in 16 bits, which overflow with more
 
 VNNI, INT8, FLOAT32 = "vnni", "int8", "float32"  # by oneDNN, by FBGEMM, as they are

@@ -9,7 +9,8 @@ from torch import Tensor
 from srec.export.heads import choose_heads, leading_directions
 from srec.serving import products
 from srec.serving.certified import CertifiedScan
-from srec.serving.loops import LOOK, search
+from srec.serving.loops import search
+from srec.serving.products import LOOK
 from srec.serving.scan import FullScan
 from srec.topk import Selection, TopK
 
