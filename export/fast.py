@@ -4,7 +4,8 @@ Answers are the eager model's, item for item: only the order in which float32 nu
 model without a folded form keeps its own encoder; a model that only counts is plain TorchScript.
 """
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +27,8 @@ from srec.topk import Selection, TopK
 ENCODER, TABLES = "encoder.pt", "tables.safetensors"
 NORMS, DIRECTIONS = "norms", "directions"
 GAINS = tuple(f"repeats.{part}" for part in repeats.PARTS)
-LONE_TABLES = ("items", "own", "side")
+LONE = {"gce-gnn": "srec.serving.lone_gce_gnn"}  # encoders for one session, by model
+LoneEncoder = Callable[[ModelInputs], Tensor]  # session vector, float32 [1, D]
 SMALL = 1 << 20  # numbers in an item table that is read in float32 faster than bounds are compared
 
 
@@ -34,20 +36,15 @@ class FastScorer:
     """Runs the folded encoder and the certified scan."""
 
     def __init__(
-        self,
-        encoder: torch.jit.ScriptModule,
-        tables: dict[str, Tensor],
-        hops: int,
-        folded: bool,
-        heads: dict[str, dict[str, int]],
+        self, encoder: torch.jit.ScriptModule, tables: dict[str, Tensor], manifest: dict[str, Any]
     ) -> None:
-        """Take what ``Fast.write`` wrote."""
-        self.encoder, self.tables, self.hops, self.folded = encoder, tables, hops, folded
-        self._lone_tables = [tables[name] for name in LONE_TABLES if name in tables]
-        self._has_lone = hasattr(encoder, "lone")
+        """Take what ``Fast.write`` wrote, and the manifest of the artifact."""
+        self.encoder, self.tables = encoder, tables
+        self.hops, self.folded = manifest["hops"], manifest["folded"]
         gained = [tables[name] for name in GAINS if name in tables]
         self.gains = repeats.Gains.of(*gained) if gained else None
-        self.scan = _scan(tables, heads[products.kind()]["dims"])
+        self.scan = _scan(tables, manifest["heads"][products.kind()]["dims"])
+        self._lone = _lone(tables, manifest.get("lone"))
 
     @torch.inference_mode()
     def scores(self, inputs: ModelInputs) -> Tensor:
@@ -83,8 +80,8 @@ class FastScorer:
 
     def _sessions(self, inputs: ModelInputs) -> Tensor:
         """Session vectors, float32 [B, D]."""
-        if self._has_lone and len(inputs[0]) == 1:
-            return cast(Tensor, self.encoder.lone(*lone_rows(inputs), *self._lone_tables))
+        if self._lone is not None and len(inputs[0]) == 1:
+            return self._lone(inputs)
         return cast(Tensor, self.encoder(*self._rows(inputs)))
 
     def _rows(self, inputs: ModelInputs) -> ModelInputs:
@@ -113,9 +110,6 @@ class Fast:
             tables |= {f"repeats.{part}": values for part, values in source.repeats.named_buffers()}
         rows = gather(example, tables) if folded else example
         methods = {"forward": rows} | ({"parts": rows} if source.additive else {})
-        if folded and hasattr(folded, "lone") and source.hops == 1:
-            one = lone_rows(tuple(part[:1] for part in example))
-            methods["lone"] = (*one, *(tables[name] for name in LONE_TABLES if name in tables))
         write_module(encoder.eval(), methods, folder / ENCODER)
         items, norms = tables["items"], tables.get(NORMS)
         with torch.no_grad():
@@ -125,7 +119,8 @@ class Fast:
         with new_file(folder / TABLES) as temporary:
             save_file({name: table.contiguous() for name, table in tables.items()}, temporary)
         heads = choose_heads(items, norms, sessions[1::2], tables[DIRECTIONS])
-        return {"torch": torch.__version__, "folded": folded is not None, "heads": heads}
+        lone = source.name if any(name.startswith("lone.") for name in tables) else None
+        return {"torch": torch.__version__, "folded": folded is not None, "heads": heads, "lone": lone}
 
     def load(self, folder: Path, manifest: dict[str, Any]) -> Scorer:
         """Open the tables where they lie, in pages that all workers share; load the encoder."""
@@ -136,25 +131,25 @@ class Fast:
                 tables = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
         except (OSError, ValueError, RuntimeError) as error:
             raise DataError(f"{folder / TABLES} cannot be read ({error}): export again") from error
-        encoder = load_module(folder / ENCODER, manifest)
-        return FastScorer(encoder, tables, manifest["hops"], manifest["folded"], manifest["heads"])
+        return FastScorer(load_module(folder / ENCODER, manifest), tables, manifest)
 
 
+# What is compiled takes memory and seconds that a small catalogue does not need.
 def _scan(tables: dict[str, Tensor], dims: int) -> FullScan:
     """The scan for a table of this size."""
     items, norms = tables["items"], tables.get(NORMS)
     if items.numel() <= SMALL:
         return FullScan(items, norms)
-    # Its compiler takes memory and half a second that a small catalogue does not need.
     from srec.serving.certified import CertifiedScan  # noqa: PLC0415
 
     return CertifiedScan(items, norms, tables[DIRECTIONS], dims)
 
 
-def lone_rows(inputs: ModelInputs) -> ModelInputs:
-    """Of the inputs of one session what the encoder's ``lone`` takes before the tables."""
-    nodes, alias, edges, _, ids, weights = inputs
-    return nodes, alias, edges, ids, weights
+def _lone(tables: dict[str, Tensor], model: str | None) -> LoneEncoder | None:
+    """The encoder for one session; None where the one for batches is as good."""
+    if model is None or tables["items"].numel() <= SMALL:
+        return None
+    return cast(LoneEncoder, importlib.import_module(LONE[model]).ENCODER(tables))
 
 
 def gather(inputs: ModelInputs, tables: dict[str, Tensor]) -> ModelInputs:

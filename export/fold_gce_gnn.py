@@ -54,16 +54,6 @@ class FoldedAggregator(nn.Module):
         mixed = masked_softmax(scores, ids > 0).unsqueeze(1) @ around  # [M, 1, D]
         return F.relu(own + self.w2(mixed.squeeze(1)))
 
-    def lone(self, own: Tensor, around: Tensor, weights: Tensor, ids: Tensor, session: Tensor) -> Tensor:
-        """The same for the nodes of one session with the mean [1, D], in fewer calls."""
-        raw = self.w1((around * session).view(-1, around.size(2)))  # [N * K, D]
-        raw = raw.addcmul_(weights.reshape(-1, 1), cast(Tensor, self.w1_weight))
-        scores = self._scores(raw).view_as(weights)
-        # Where no neighbour is present all count the same, and are the zeros of the padding row.
-        shares = scores.masked_fill_(ids == 0, LOWEST).softmax(-1)
-        mixed = torch.bmm(shares.unsqueeze(1), around).squeeze(1)  # [N, D]
-        return cast(Tensor, self.w2(mixed)).add_(own).relu_()
-
     def _scores(self, raw: Tensor) -> Tensor:
         """Attention before the softmax, [n]; ``raw`` [n, D] is lost."""
         plain = raw @ cast(Tensor, self.q1)
@@ -88,7 +78,7 @@ class FoldedGceGnn(nn.Module):
         self.w4, self.w5 = Linear(attention.w4.weight), Linear(attention.w5.weight)
         self.register_buffer("b4", attention.w4.bias.detach().clone())
         self.register_buffer("q2", attention.q2.detach().clone())
-        self.tables = _tables(model)
+        self.tables = _tables(model) | {f"lone.{name}": weights for name, weights in self._lone().items()}
         self.has_side = "side" in self.tables
 
     def forward(self, *rows: Tensor) -> Tensor:
@@ -102,41 +92,27 @@ class FoldedGceGnn(nn.Module):
         h, at_clicks, beta = self._clicks(*rows)
         return self.settings.parts(beta.unsqueeze(-1) * (at_clicks @ h))
 
-    def lone(  # noqa: PLR0917  a trace passes by position
-        self,
-        nodes: Tensor,
-        alias: Tensor,
-        edges: Tensor,
-        ids: Tensor,
-        weights: Tensor,
-        items: Tensor,
-        own: Tensor,
-        *side: Tensor,
-    ) -> Tensor:
-        """The vector [1, D] of one session with one hop; nothing is padded, so half of the calls suffice.
-
-        Args:
-            nodes, alias, edges, ids, weights: of ``model_inputs`` for one session.
-            items, own, side: whole tables, float32 [V+1, D]; ``side`` where the model has it.
-        """
-        nodes, alias, edges, ids = nodes.squeeze(0), alias.squeeze(0), edges.squeeze(0), ids.squeeze(0)
-        h = items.index_select(0, nodes)
-        mean = h.index_select(0, alias).mean(0, keepdim=True)  # [1, D]
-        around = items.index_select(0, ids.view(-1)).view(ids.size(0), ids.size(1), -1)  # [N, K, D]
+    def _lone(self) -> dict[str, Tensor]:
+        """``Weights`` of ``srec.serving.lone_gce_gnn``, for models of one hop."""
+        if self.hops != 1:
+            return {}
         aggregator = cast(FoldedAggregator, self.aggregators[0])
-        mixed = aggregator.lone(own.index_select(0, nodes), around, weights.squeeze(0), ids, mean)
-        kinds = (h.unsqueeze(1) * cast(Tensor, self.kinds)).view(-1, h.size(1)) @ h.t()  # [N * 4, N]
-        kind = edges.sub(1).clamp_(min=0).unsqueeze(1)  # [N, 1, N]
-        scores = F.leaky_relu_(kinds.view(h.size(0), -1, h.size(0)).gather(1, kind).squeeze(1), SLOPE)
-        shares = scores.masked_fill_(edges == 0, LOWEST).softmax(-1)  # [N, N]
-        clicks = torch.addmm(mixed, shares, h).index_select(0, alias)  # h' of the clicks, [L, D]
-        into = self.w3(clicks).add_(cast(Tensor, self.positions)[: alias.size(0)].flip(0))
-        if side:
-            into = into.add_(side[0].index_select(0, nodes.index_select(0, alias)))
-        mean = self.w5(clicks.mean(0, keepdim=True)).add_(cast(Tensor, self.b4))  # [1, D]
-        gate = self.w4(into.tanh_()).add_(mean).sigmoid_()
-        beta = (gate @ cast(Tensor, self.q2)).unsqueeze(0)  # [1, L]
-        return self.settings.sessions(beta @ clicks)
+        scale = self.settings.scale if self.settings.scoring == "cosine" else 0.0
+        return {
+            "w1": aggregator.w1.turned,
+            "w1_weight": cast(Tensor, aggregator.w1_weight),
+            "q1": cast(Tensor, aggregator.q1) + cast(Tensor, aggregator.q1_abs),
+            "slope": torch.tensor([SLOPE]),
+            "w2": aggregator.w2.turned,
+            "kinds": cast(Tensor, self.kinds),
+            "w3": self.w3.turned,
+            "positions": cast(Tensor, self.positions),
+            "w4": self.w4.turned,
+            "b4": cast(Tensor, self.b4),
+            "w5": self.w5.turned,
+            "q2": cast(Tensor, self.q2),
+            "scale": torch.tensor([float(scale)]),
+        }
 
     def _clicks(  # noqa: PLR0917  a trace passes by position
         self,

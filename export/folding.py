@@ -26,7 +26,8 @@ class FoldedModel(Protocol):
         tables: float32 [V+1, D] each: ``items``, what is scored and looked up for nodes and neighbours;
             ``clicked``, what is looked up for nodes where that is another table; ``own``, the part of an
             item's own vector in the global aggregator; ``side``, of tags and context. ``norms`` [V] where
-            items are scored by their direction alone.
+            items are scored by their direction alone. ``lone.*`` of any shape where the model has an encoder
+            for one session (``export.fast.LONE``).
     """
 
     tables: dict[str, Tensor]

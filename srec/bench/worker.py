@@ -5,6 +5,7 @@ of JSON. ``... serve FOLDER NAME`` loads it and answers lines of JSON on stdin w
 ``... make FOLDER ITEMSxDIM`` writes a synthetic FOLDER/subject.
 """
 
+import gc
 import json
 import os
 import resource
@@ -50,6 +51,8 @@ class Served:
         max_clicks = read_facts(folder / SUBJECT)["max_clicks"]
         self.ranker = Ranker(self.scorer, ArrayStore(graph), max_clicks)
         self.load_seconds = time.perf_counter() - began
+        gc.collect()
+        gc.freeze()  # as the handler does
         self.inputs: list[list[int]] = []
 
     def hello(self, inputs: int) -> dict[str, Any]:

@@ -1,18 +1,27 @@
 """Matrix products in float32 that use all of a CPU; without gradients."""
 
+from pathlib import Path
 from typing import Final
 
 import torch
 from torch import Tensor
 
-_ONEDNN: Final = hasattr(torch.ops.mkldnn, "_linear_pointwise")
+CPU: Final = Path("/proc/cpuinfo")
+
+
+def _elsewhere() -> bool:
+    """Whether MKL is not on a processor of its maker's."""
+    return not CPU.exists() or "GenuineIntel" not in CPU.read_text()
+
+
+_ONEDNN: Final = hasattr(torch.ops.mkldnn, "_linear_pointwise") and _elsewhere()
 
 
 def rows_by_rows(left: Tensor, right: Tensor) -> Tensor:
     """``left @ right.T`` of [m, k] and [n, k], which may be a transposed view.
 
     torch computes float32 products with MKL, whose kernels for other makers' processors stop at AVX2. oneDNN,
-    which torch carries too, takes AVX-512 wherever it is: twice as fast there.
+    which torch carries too, takes AVX-512 wherever it is: twice as fast there. On Intel's own MKL is faster.
     """
     if not _by_onednn(left, right):
         return left @ right.T

@@ -23,17 +23,18 @@ import torch
 from torch import Tensor
 
 from srec.serving.coarse import Coarse
-from srec.serving.loops import Asked, Rounded, search
+from srec.serving.loops import Asked, Floats, Room, Rounded, search
 from srec.serving.scan import FullScan
 from srec.topk import Selection, TopK
 
 SHARE: Final = 8  # above this part of the items the full scan is the faster way
+NOWHERE: Final = np.empty(0, np.int64)
 ANY: Final = np.empty(0, np.bool_)
 NOTHING: Final = np.empty(0, np.float32)
 
 
 class CertifiedScan(FullScan):
-    """Finds each session's best items.
+    """Finds each session's best items; of one thread at a time, since calls share the memory that they write to.
 
     Attributes:
         scored: items that were scored in float32, of all sessions so far.
@@ -49,6 +50,12 @@ class CertifiedScan(FullScan):
     def __init__(self, items: Tensor, norms: Tensor | None, directions: Tensor, dims: int) -> None:
         super().__init__(items, norms)
         self._coarse = Coarse(items, norms, directions, dims)
+        blocks, block = self._coarse.layout.leading.shape
+        self._room = Room(
+            np.empty((blocks, block), np.float32),
+            np.empty(blocks, np.float32),
+            np.empty(blocks * block, np.int64),
+        )
         self.scored = 0
 
     def best(self, sessions: Tensor, selections: Sequence[Selection]) -> list[TopK]:
@@ -59,27 +66,27 @@ class CertifiedScan(FullScan):
             selections: one a session.
         """
         layout, sessions = self._coarse.layout, sessions.contiguous()
-        rough, rounded = self._coarse(sessions)
-        found = []
+        products, rounded = self._coarse(sessions)
+        vectors, found = sessions.numpy(), []
         for row, selection in enumerate(selections):
-            asked = self._asked(sessions, rounded, row, selection)
+            asked = self._asked(vectors[row], rounded, row, selection)
             # Written to, not returned: to make an array, Numba unpickles its class from bytes of its own.
             k = min(selection.k, self.n_items)
             items, scores = torch.empty(k, dtype=torch.int64), torch.empty(k)
-            n, scored = search(layout, asked, rough[row], items.numpy(), scores.numpy())
+            n, scored = search(layout, asked, products[row], self._room, items.numpy(), scores.numpy())
             self.scored += scored
             self.fallbacks += scored * SHARE > self.n_items
             found.append(TopK(items[:n], scores[:n]))
         return found
 
-    def _asked(self, sessions: Tensor, rounded: Rounded, row: int, selection: Selection) -> Asked:
+    def _asked(self, session: Floats, rounded: Rounded, row: int, selection: Selection) -> Asked:
         """One session of a batch."""
         return Asked(
-            sessions[row].numpy(),
+            session,
             rounded.numbers[row],
             rounded.steps[row],
             rounded.lengths[row],
-            self._coarse.place[list(selection.excluded)],
+            self._coarse.place[list(selection.excluded)] if selection.excluded else NOWHERE,
             ANY if selection.allowed is None else selection.allowed.numpy(),
             NOTHING if selection.handicap is None else selection.handicap.numpy(),
         )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from srec.serving import products
-from srec.serving.loops import BLOCK, ROUNDING, TINY, Floats, Layout, Rounded, round_sessions
+from srec.serving.loops import BLOCK, ROUNDING, TINY, Layout, Products, Rounded, round_sessions
 from srec.serving.products import LEVELS, LOOK
 
 CHUNK: Final = 1 << 16  # items that are prepared at once
@@ -56,7 +56,8 @@ class Coarse:
             scales.append(scale)
             bounds.append(torch.stack([block_maxima(b) for b in (read, left, _laid(rest, at), rounding)], 1))
             start = end
-        self._directions, self._dims = directions.contiguous(), first - 1
+        # In memory of this process' own, not in the small pages of a mapped file.
+        self._directions, self._dims = directions.clone(), first - 1
         self.place = np.empty(len(items), np.int64)
         self.place[at.numpy()] = np.arange(len(at))
         self.layout = Layout(
@@ -69,11 +70,11 @@ class Coarse:
             np.empty(0, np.float32) if norms is None else norms.numpy(),
         )
 
-    def __call__(self, sessions: Tensor) -> tuple[Floats, Rounded]:
+    def __call__(self, sessions: Tensor) -> tuple[Products, Rounded]:
         """Multiply sessions [B, D] with the table.
 
         Returns:
-            products float32 [B, blocks, BLOCK]; what the looks need.
+            products [B, blocks, BLOCK]; what the looks need.
         """
         product, layout, batch = self._product, self.layout, len(sessions)
         first = torch.empty(batch, self._dims, dtype=product.dtype)

@@ -17,6 +17,7 @@ LOWEST: Final = np.float32(-1e38)  # any finite score reaches it, minus infinity
 
 Floats: TypeAlias = NDArray[np.float32]
 Items: TypeAlias = NDArray[np.int64]
+Products: TypeAlias = NDArray[np.int32] | NDArray[np.float32]
 
 
 class Layout(NamedTuple):
@@ -80,6 +81,20 @@ class Asked(NamedTuple):
     handicap: Floats
 
 
+class Room(NamedTuple):
+    """Memory that a search writes to, kept for the next: new pages would take longer than what is done there.
+
+    Attributes:
+        rough: scores, float32 [blocks, BLOCK].
+        maxima: the largest of each block, float32 [blocks].
+        places: those that are left, int64 [places].
+    """
+
+    rough: Floats
+    maxima: Floats
+    places: Items
+
+
 @compiled
 def round_sessions(sessions: Floats, turned: Floats, levels: int, rounded: Rounded) -> None:
     """Write what the products multiply, and by what the bounds are.
@@ -134,60 +149,65 @@ def _step(values: Floats, levels: int) -> np.float32:
 
 
 @compiled
-def search(layout: Layout, asked: Asked, rough: Floats, items: Items, scores: Floats) -> tuple[int, int]:
+def search(  # noqa: PLR0917  an inner loop
+    layout: Layout, asked: Asked, products: Products, room: Room, items: Items, scores: Floats
+) -> tuple[int, int]:
     """Find the best items of one session, exactly.
 
     Args:
         layout: the table.
         asked: the session.
-        rough: products of the pass in the order of the places, float32 [blocks, BLOCK]; written to.
+        products: of the pass in the order of the places, [blocks, BLOCK].
+        room: written to.
         items, scores: written to; room for the best k, best first, equal scores by ascending item.
 
     Returns:
         how many were found, at most k; how many rows were read in float32 after the seeds.
     """
-    maxima = _score(layout, asked, rough)
-    threshold = _sure(layout, asked, rough, maxima, len(items))
-    places, left = _reaching(layout.bounds, asked.lengths, rough, maxima, threshold)
+    rough, places = room.rough, room.places
+    _score(layout, asked, products, room)
+    threshold = _sure(layout, asked, room, len(items))
+    left = _reaching(layout.bounds, asked.lengths, room, threshold)
     for look in range(1, len(layout.bounds)):
         left = _look(layout, asked, look, rough, places[:left], threshold)
     return _best(layout, asked, places[:left], items, scores), left
 
 
 @compiled
-def _score(layout: Layout, asked: Asked, rough: Floats) -> Floats:
-    """Products -> scores, minus infinity for what must not be answered; returns each block's largest."""
-    at, handicap, allowed = layout.at, asked.handicap, asked.allowed
-    products, places = rough.ravel(), len(layout.items) - 1
+def _score(layout: Layout, asked: Asked, products: Products, room: Room) -> None:
+    """Write scores, minus infinity for what must not be answered, and each block's largest."""
+    at, handicap, allowed, rough, maxima = layout.at, asked.handicap, asked.allowed, room.rough, room.maxima
+    scores, places = rough.ravel(), len(layout.items) - 1
     leading, units = asked.steps[0], layout.scales[0] * asked.steps[1]
-    if len(handicap):
-        for place in range(places):
-            products[place] -= handicap[at[place] - 1] / units[place // BLOCK]
-    if len(allowed):
-        for place in range(places):
-            if not allowed[at[place] - 1]:
-                products[place] = -np.inf
-    for place in asked.excluded:
-        products[place] = -np.inf
-    products[places:] = -np.inf
-    maxima = np.empty(len(units), np.float32)
     for block in range(len(units)):
         unit, largest = units[block], np.float32(-np.inf)
         for i in range(BLOCK):
-            score = rough[block, i] * unit + layout.leading[block, i] * leading
+            score = np.float32(products[block, i]) * unit + layout.leading[block, i] * leading
             rough[block, i] = score
             largest = max(largest, score)
         maxima[block] = largest
-    return maxima
+    if len(handicap) or len(allowed):
+        for place in range(places):
+            if len(handicap):
+                scores[place] -= handicap[at[place] - 1]
+            if len(allowed) and not allowed[at[place] - 1]:
+                scores[place] = -np.inf
+        for block in range(len(units)):
+            maxima[block] = rough[block].max()
+    scores[places:] = -np.inf
+    maxima[-1] = rough[-1].max()
+    for place in asked.excluded:
+        scores[place] = -np.inf
+        maxima[place // BLOCK] = rough[place // BLOCK].max()
 
 
 @compiled
-def _sure(layout: Layout, asked: Asked, rough: Floats, maxima: Floats, k: int) -> np.float32:
+def _sure(layout: Layout, asked: Asked, room: Room, k: int) -> np.float32:
     """A score that k items surely reach: the k-th best of the best items of the most promising blocks.
 
     A little less, so that what float32 rounds off a score that a handicap has made small rules nothing out.
     """
-    seeds = max(SEEDS, k + k // 2)
+    rough, maxima, seeds = room.rough, room.maxima, max(SEEDS, k + k // 2)
     best, blocks, promising = np.empty(seeds, np.float32), np.empty(seeds, np.int64), 0
     least = LOWEST
     for block in range(len(maxima)):
@@ -216,18 +236,16 @@ def _best(layout: Layout, asked: Asked, places: Items, items: Items, scores: Flo
 
 
 @compiled
-def _reaching(
-    bounds: Floats, lengths: Floats, rough: Floats, maxima: Floats, threshold: np.float32
-) -> tuple[Items, int]:
-    """The places [n] whose score can reach a threshold, in an array with more room; and n."""
-    places, found = np.empty(rough.size, np.int64), 0
+def _reaching(bounds: Floats, lengths: Floats, room: Room, threshold: np.float32) -> int:
+    """Write the places whose score can reach a threshold; how many there are."""
+    rough, maxima, places, found = room.rough, room.maxima, room.places, 0
     for block in range(len(maxima)):
         needed = threshold - _slack(bounds, 0, block, lengths)
         if maxima[block] >= needed:
             for i in range(BLOCK):
                 places[found] = block * BLOCK + i
                 found += rough[block, i] >= needed
-    return places, found
+    return found
 
 
 @compiled

@@ -5,6 +5,7 @@ bits (VNNI), else by FBGEMM, which needs AVX2; both come with torch. Without AVX
 """
 
 import functools
+import os
 import warnings
 from typing import Final, Protocol
 
@@ -28,7 +29,7 @@ class Product(Protocol):
     """Of what is multiplied."""
 
     def __call__(self, heads: Tensor) -> Tensor:
-        """Numbers of sessions [B, d] -> float32 [B, places]."""
+        """Numbers of sessions [B, d] -> int32 or float32 [B, places]; the next call may overwrite them."""
 
 
 def product(table: Tensor) -> Product:
@@ -47,10 +48,13 @@ class OneDnn:
     def __init__(self, table: Tensor) -> None:
         """Take integers, int8 [places, d]."""
         self.table = table.T
+        self._lone = torch.empty(1, len(table), dtype=torch.int32)  # new memory costs half of the product
 
     def __call__(self, heads: Tensor) -> Tensor:
-        """Whole numbers of sessions, int8 [B, d] -> float32 [B, places]."""
-        return torch._int_mm(heads, self.table).float()
+        """Whole numbers of sessions, int8 [B, d] -> int32 [B, places]."""
+        if len(heads) == 1:
+            return torch._int_mm(heads, self.table, out=self._lone)
+        return torch._int_mm(heads, self.table)
 
 
 class Fbgemm:
@@ -82,18 +86,29 @@ class Float32:
     def __init__(self, rows: Tensor) -> None:
         """Take rows, float32 [places, d]."""
         self._rows = rows.T.contiguous()  # [d, places]: the scan reads along the rows
+        self._lone = torch.empty(1, len(rows))
 
     def __call__(self, heads: Tensor) -> Tensor:
         """Float32 [B, d] -> float32 [B, places]."""
-        return heads @ self._rows
+        return torch.mm(heads, self._rows, out=self._lone) if len(heads) == 1 else heads @ self._rows
 
 
 @functools.cache
 def has_vnni() -> bool:
     """Whether oneDNN's integer product is right to the last bit; without VNNI it overflows, unnoticed."""
+    _leave_tiles_out()
     extreme = torch.full((64, 64), LEVELS, dtype=torch.int8)
     right = len(extreme) * LEVELS**2
     return all(int(torch._int_mm(sign * extreme[:1], extreme.T)[0, 0]) == sign * right for sign in (1, -1))
+
+
+def _leave_tiles_out() -> None:
+    """Keep oneDNN from AMX, unless the user has chosen its instructions; before its first product.
+
+    Its tiles are for sixteen rows and more, and it lays the whole table out for them at every product: a lone
+    session's takes three times as long as with plain AVX-512, a batch's no less.
+    """
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_FP16")
 
 
 def has_int8() -> bool:

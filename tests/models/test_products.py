@@ -3,14 +3,19 @@
 import pytest
 import torch
 
+from srec.models import products
 from srec.models.layers import dropout
 from srec.models.products import columns_by_rows, rows_by_rows
 
 
+@pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (7, 4, 5), (100, 33, 1001)])
-def test_products_are_torchs(dtype: torch.dtype, shape: tuple[int, int, int]) -> None:
+def test_products_are_torchs(
+    dtype: torch.dtype, shape: tuple[int, int, int], onednn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
+    monkeypatch.setattr(products, "_ONEDNN", onednn)
     m, k, n = shape
     left, right = torch.randn(m, k, dtype=dtype), torch.randn(n, k, dtype=dtype)
     torch.testing.assert_close(rows_by_rows(left, right), left @ right.T)

@@ -1,5 +1,7 @@
 """The certified scan answers as the full one: any table, any coarse pass, any selection."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -129,6 +131,15 @@ def test_keeps_to_every_selection(
     assert not set(answered[0].items.tolist()) & set(selection.excluded)
 
 
+def test_onednn_leaves_amx_out_unless_its_user_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    products._leave_tiles_out()
+    assert os.environ["ONEDNN_MAX_CPU_ISA"] == "AVX512_CORE_FP16"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_AMX")
+    products._leave_tiles_out()
+    assert os.environ["ONEDNN_MAX_CPU_ISA"] == "AVX512_CORE_AMX"
+
+
 def test_is_compiled_once_whatever_is_asked() -> None:
     items = table(500, 0.8)
     certified = certified_scan(items, items[1:].norm(dim=1), 24)
@@ -136,7 +147,8 @@ def test_is_compiled_once_whatever_is_asked() -> None:
     allowed, handicap = torch.rand(500) < 0.5, torch.rand(500)
     certified.best(asked[:1], [Selection(1)])
     certified.best(asked.T.contiguous().T, [Selection(5, (1, 2), allowed, handicap)] * 4)
-    assert len(search.signatures) == 1  # type: ignore[attr-defined]
+    # Another process has another product, and with it another type of what is searched.
+    assert len({(*types[:2], *types[3:]) for types in search.signatures}) == 1  # type: ignore[attr-defined]
 
 
 def test_equal_scores_ascend_by_item(cpu: str) -> None:

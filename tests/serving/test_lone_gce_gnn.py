@@ -1,0 +1,130 @@
+"""The encoder for one session answers as the model does: any session, with tags and context or without."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srec.export import fast
+from srec.export.fold_gce_gnn import FoldedGceGnn
+from srec.graph.inputs import ModelInputs, lone_inputs
+from srec.models import ItemFeatures
+from srec.models import products as matrix_products
+from srec.models.gce_gnn import GceGnn, GceGnnSettings
+from srec.serving import lone_gce_gnn
+from srec.serving.artifact import Artifact
+from srec.serving.lone_gce_gnn import LoneGceGnn, encode, look_around
+from tests.conftest import Line
+
+ITEMS, K, MAX_CLICKS = 60, 5, 12
+
+
+def model(dim: int, scoring: str, metadata: bool) -> GceGnn:
+    """Weights of the size that training gives them, so that no part is too small to be seen."""
+    torch.manual_seed(dim)
+    features = ItemFeatures(ITEMS, MAX_CLICKS)
+    if metadata:
+        context = torch.randint(0, 8, (ITEMS + 1, 3))
+        features = replace(features, tags=torch.rand(ITEMS + 1, 7), context=context, n_context=8)
+    settings = {"dim": dim, "scoring": scoring, "tags": metadata, "context": metadata}
+    made = GceGnn(GceGnnSettings.model_validate(settings), features)
+    with torch.no_grad():
+        for weights in made.parameters():
+            weights.mul_(3)
+    return made.eval()
+
+
+def fetch(items: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Neighbours that an item has always, some absent, of some items all."""
+    neighbours = (items[:, np.newaxis] * 7 + np.arange(1, K + 1)) % (ITEMS + 1)
+    neighbours[items % 5 == 0] = 0
+    neighbours[neighbours % 9 == 0] = 0
+    return neighbours.astype(np.int32), (neighbours % 4 + (neighbours > 0)).astype(np.float32)
+
+
+def asked(session: list[int]) -> ModelInputs:
+    return lone_inputs(session, fetch, 1)
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("metadata", [True, False])
+@pytest.mark.parametrize("scoring", ["dot", "cosine"])
+@pytest.mark.parametrize("dim", [16, 30, 33])
+@settings(max_examples=20, deadline=None)  # the first one compiles
+@given(session=st.lists(st.integers(1, ITEMS), min_size=1, max_size=MAX_CLICKS))
+def test_encodes_as_the_model(
+    dim: int, scoring: str, metadata: bool, onednn: bool, session: list[int]
+) -> None:
+    trained = model(dim, scoring, metadata)
+    inputs = asked(session)
+    with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        patch.setattr(matrix_products, "_ONEDNN", onednn)
+        found = LoneGceGnn(FoldedGceGnn(trained).tables)(inputs)
+        torch.testing.assert_close(found, trained.encode(*inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_every_part_of_the_model_counts() -> None:
+    """The comparison above would not see a part that is left out if it did not change the vector."""
+    tables = FoldedGceGnn(model(16, "dot", metadata=True)).tables
+    inputs = asked([3, 7, 3, 21])
+    whole = LoneGceGnn(tables)(inputs)
+    for name, weights in tables.items():
+        if name == "lone.scale":
+            continue
+        without = LoneGceGnn(tables | {name: torch.zeros_like(weights)})(inputs)
+        assert (whole - without).abs().max() > 1e-3, name
+
+
+def test_exponentials_are_right_to_float32() -> None:
+    values = np.linspace(-87, 87, 100_001, dtype=np.float32)
+    found, expected = values.copy(), np.exp(values.astype(np.float64))
+    lone_gce_gnn._exp(found)
+    assert np.abs(found / expected - 1).max() < 3e-7
+    beyond = np.array([-1e30, -200, 200, 1e30], np.float32)
+    lone_gce_gnn._exp(beyond)
+    assert np.isfinite(beyond).all()
+    assert (beyond[:2] < 1e-37).all()
+
+
+def test_is_compiled_once_whatever_is_asked() -> None:
+    for metadata in (True, False):
+        encoder = LoneGceGnn(FoldedGceGnn(model(16, "dot", metadata)).tables)
+        inputs = asked([5])
+        encoder(inputs)
+        encoder(asked([1, 2, 1, 9]))
+        wide = inputs[5].repeat(1, 1, 2)[:, :, ::2]  # a store may answer with a part of its rows
+        encoder((*inputs[:5], wide))
+    for loop in (look_around, encode):
+        assert len(cast(Any, loop).signatures) == 1
+
+
+def test_a_large_catalogue_is_served_by_it(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lone request is encoded by the loops, a batch by the module; both answer alike."""
+    small = Artifact(line.artifact)
+    monkeypatch.setattr(fast, "SMALL", 0)
+    large = Artifact(line.artifact)
+    sessions = [[3], [1, 2, 1, 5], [8, 8, 4]]
+    calls: list[ModelInputs] = []
+    plain = LoneGceGnn.__call__
+
+    def counted(self: LoneGceGnn, inputs: ModelInputs) -> Tensor:
+        calls.append(inputs)
+        return plain(self, inputs)
+
+    monkeypatch.setattr(LoneGceGnn, "__call__", counted)
+    for session, of_batch in zip(sessions, small.ranker().rank_all(sessions, 20), strict=True):
+        (alone,) = large.ranker().rank_all([session], 20)
+        assert alone.items.tolist() == of_batch.items.tolist()
+        torch.testing.assert_close(alone.scores, of_batch.scores)
+    assert len(calls) == len(sessions)
+    large.ranker().rank_all(sessions, 20)
+    assert len(calls) == len(sessions)
