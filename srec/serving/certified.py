@@ -34,7 +34,7 @@ NOTHING: Final = np.empty(0, np.float32)
 
 
 class CertifiedScan(FullScan):
-    """Finds each session's best items; of one thread at a time, since calls share the memory that they write to.
+    """Finds each session's best items; for one thread, since calls share the memory that they write to.
 
     Attributes:
         scored: items that were scored in float32, of all sessions so far.
