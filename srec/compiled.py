@@ -5,9 +5,13 @@ successor of Numba replaces this file.
 """
 
 from collections.abc import Callable
-from typing import Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,3 +26,23 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     Nothing is kept on disk: Numba's cache is pickled.
     """
     return cast(Callable[P, R], njit(nogil=True, fastmath=SUMS, error_model="numpy")(function))
+
+
+def _prefetch(_: Any, array: types.Array, byte: types.Integer) -> tuple[Any, Callable[..., Any]]:
+    """How ``prefetch`` is typed, and what code is made for it."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        line = builder.gep(builder.bitcast(start, pointer), [arguments[1]])
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        function = cast(Any, cgutils).get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        to_read, to_stay, of_data = 0, 3, 1
+        builder.call(function, [line, *(ir.Constant(number, n) for n in (to_read, to_stay, of_data))])
+        return context.get_dummy_value()
+
+    return types.void(array, byte), code
+
+
+prefetch = cast(Callable[[NDArray[Any], int], None], intrinsic(_prefetch))
+"""In compiled functions: ask for a byte of an array, and those beside it, without waiting for them."""

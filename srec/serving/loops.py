@@ -5,13 +5,14 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from srec.compiled import compiled
+from srec.compiled import compiled, prefetch
 from srec.serving.products import LOOK
 
 SEEDS: Final = 32  # blocks whose best is scored first; the k-th best of these is a score that k items reach
 BLOCK: Final = 16  # items that share one bound, and one maximum
 FINE: Final = 32_767  # levels of a session's numbers in the looks: LOOK products with int8 fit in 32 bits
 TINY: Final = 1e-18  # the square of which is no denormal number
+AHEAD: Final = 24  # rows of a look that are asked for before they are read: they come from far
 ROUNDING: Final = 1e-5  # float32 sums here and in the exact scores, relative to |z| |v|; D at most 4,096
 LOWEST: Final = np.float32(-1e38)  # any finite score reaches it, minus infinity never
 
@@ -254,11 +255,13 @@ def _look(  # noqa: PLR0917  an inner loop
 ) -> int:
     """Read more directions of some places [n]; put those first that can still reach a threshold; how many.
 
-    No branch waits for a row: rows come from far, and many at once as long as nothing else hangs on them.
+    No branch waits for a row, and rows are asked for in time.
     """
     codes, numbers, bounds, lengths = layout.codes, asked.numbers, layout.bounds, asked.lengths
     scales, step, scores, kept = layout.scales, asked.steps[2], rough.ravel(), 0
     for i in range(len(places)):
+        if i + AHEAD < len(places):
+            prefetch(codes, (places[i + AHEAD] * codes.shape[1] + look - 1) * LOOK)
         place = places[i]
         block = place // BLOCK
         total = np.int32(0)
