@@ -76,7 +76,7 @@ class CertifiedScan(FullScan):
             n, scored = search(layout, asked, products[row], self._room, items.numpy(), scores.numpy())
             self.scored += scored
             self.fallbacks += scored * SHARE > self.n_items
-            found.append(TopK(items[:n], scores[:n]))
+            found.append(TopK(items, scores) if n == k else TopK(items[:n], scores[:n]))
         return found
 
     def _asked(self, session: Floats, rounded: Rounded, row: int, selection: Selection) -> Asked:

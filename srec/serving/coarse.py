@@ -13,7 +13,17 @@ import torch
 from torch import Tensor
 
 from srec.serving import products
-from srec.serving.loops import BLOCK, ROUNDING, TINY, Layout, Products, Rounded, round_sessions
+from srec.serving.loops import (
+    BLOCK,
+    ROUNDING,
+    TINY,
+    Floats,
+    Layout,
+    Products,
+    Rounded,
+    add_product,
+    round_sessions,
+)
 from srec.serving.products import LEVELS, LOOK
 
 CHUNK: Final = 1 << 16  # items that are prepared at once
@@ -84,9 +94,16 @@ class Coarse:
             np.empty((batch, 3), np.float32),
             np.empty((batch, len(layout.bounds), 4), np.float32),
         )
-        turned = sessions @ self._directions
-        round_sessions(sessions.numpy(), turned.numpy(), product.steps, rounded)
+        round_sessions(sessions.numpy(), self._turned(sessions), product.steps, rounded)
         return product(first).view(batch, -1, BLOCK).numpy(), rounded
+
+    def _turned(self, sessions: Tensor) -> Floats:
+        """Sessions in the directions of the table, [B, D]."""
+        if len(sessions) > 1:
+            return (sessions @ self._directions).numpy()
+        turned = np.zeros(sessions.shape, np.float32)
+        add_product(sessions.numpy(), self._directions.numpy(), turned)
+        return turned
 
 
 def _as_read(rows: Tensor, eight_bits: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from srec.compiled import compiled
 from srec.graph.inputs import ModelInputs
 from srec.models.products import rows_by_rows
-from srec.serving.loops import Floats, Items
+from srec.serving.loops import Floats, Items, add_product
 
 ABSENT: Final = np.float32(-1e30)  # far below any score of attention, and still a number
 SHORTEST: Final = np.float32(1e-12)  # a vector is not scaled up from less, as in ``srec.models.scoring``
@@ -158,7 +158,7 @@ def _gates(tables: Tables, weights: Weights, session: Session, h: Floats) -> Flo
     for click in range(clicks):
         for d in range(dim):
             mean[0, d] += h[alias[click], d] / np.float32(clicks)
-    _add_product(h, weights.w3, into)
+    add_product(h, weights.w3, into)
     for click in range(clicks):
         for d in range(dim):
             z[click, d] = into[alias[click], d] + weights.positions[clicks - 1 - click, d]
@@ -168,11 +168,11 @@ def _gates(tables: Tables, weights: Weights, session: Session, h: Floats) -> Flo
                 z[click, d] += tables.side[item, d]
     _tanh(z.ravel())  # equation 13
     of_mean = np.zeros((1, dim), np.float32)
-    _add_product(mean, weights.w5, of_mean)
+    add_product(mean, weights.w5, of_mean)
     for click in range(clicks):
         for d in range(dim):
             gates[click, d] = of_mean[0, d] + weights.b4[d]
-    _add_product(z, weights.w4, gates)
+    add_product(z, weights.w4, gates)
     _sigmoid(gates.ravel())
     return gates
 
@@ -200,7 +200,7 @@ def _from_global_graph(tables: Tables, weights: Weights, session: Session, raw: 
         item = session.nodes[node]
         for d in range(items.shape[1]):
             h[node, d] = tables.own[item, d]
-    _add_product(mixed, weights.w2, h)
+    add_product(mixed, weights.w2, h)
     for node in range(n):
         for d in range(h.shape[1]):
             h[node, d] = max(h[node, d], np.float32(0))
@@ -226,22 +226,6 @@ def _add_local(tables: Tables, weights: Weights, session: Session, h: Floats) ->
             beside, share = nodes[other], shares[other]
             for d in range(items.shape[1]):
                 h[node, d] += share * items[beside, d]
-
-
-@compiled
-def _add_product(rows: Floats, weights: Floats, out: Floats) -> None:
-    """out [n, D] += rows [n, D] @ weights [D, D], reading the weights once: they come from far caches."""
-    whole = len(weights) // 4 * 4
-    for j in range(0, whole, 4):
-        for row in range(len(rows)):
-            a, b, c, d = rows[row, j], rows[row, j + 1], rows[row, j + 2], rows[row, j + 3]
-            for i in range(out.shape[1]):
-                first = a * weights[j, i] + b * weights[j + 1, i]
-                out[row, i] += first + (c * weights[j + 2, i] + d * weights[j + 3, i])
-    for j in range(whole, len(weights)):
-        for row in range(len(rows)):
-            for i in range(out.shape[1]):
-                out[row, i] += rows[row, j] * weights[j, i]
 
 
 @compiled

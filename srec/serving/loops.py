@@ -97,6 +97,22 @@ class Room(NamedTuple):
 
 
 @compiled
+def add_product(rows: Floats, weights: Floats, out: Floats) -> None:
+    """out [n, D] += rows [n, D] @ weights [D, D]; the weights, which come from far, are read once."""
+    whole = len(weights) // 4 * 4
+    for j in range(0, whole, 4):
+        for row in range(len(rows)):
+            a, b, c, d = rows[row, j], rows[row, j + 1], rows[row, j + 2], rows[row, j + 3]
+            for i in range(out.shape[1]):
+                first = a * weights[j, i] + b * weights[j + 1, i]
+                out[row, i] += first + (c * weights[j + 2, i] + d * weights[j + 3, i])
+    for j in range(whole, len(weights)):
+        for row in range(len(rows)):
+            for i in range(out.shape[1]):
+                out[row, i] += rows[row, j] * weights[j, i]
+
+
+@compiled
 def round_sessions(sessions: Floats, turned: Floats, levels: int, rounded: Rounded) -> None:
     """Write what the products multiply, and by what the bounds are.
 
@@ -211,7 +227,7 @@ def _sure(layout: Layout, asked: Asked, room: Room, k: int) -> np.float32:
     rough, maxima, seeds = room.rough, room.maxima, max(SEEDS, k + k // 2)
     best, blocks, promising = np.empty(seeds, np.float32), np.empty(seeds, np.int64), 0
     least = LOWEST
-    for block in range(len(maxima)):
+    for block in range(len(maxima) - 1, -1, -1):  # from the longest rows on: few that follow score higher
         if maxima[block] >= least:
             promising = _insert(best, blocks, promising, maxima[block], block)
             if promising == seeds:
