@@ -146,7 +146,7 @@ def _scan(tables: dict[str, Tensor], dims: int) -> FullScan:
 
 
 def _lone(tables: dict[str, Tensor], model: str | None) -> LoneEncoder | None:
-    """The encoder for one session; None where the one for batches is as good."""
+    """The encoder for one session; None where the one for batches has to do."""
     if model is None or tables["items"].numel() <= SMALL:
         return None
     return cast(LoneEncoder, importlib.import_module(LONE[model]).ENCODER(tables))
