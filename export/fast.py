@@ -5,7 +5,7 @@ model without a folded form keeps its own encoder; a model that only counts is p
 """
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +29,7 @@ NORMS, DIRECTIONS = "norms", "directions"
 GAINS = tuple(f"repeats.{part}" for part in repeats.PARTS)
 LONE = {"gce-gnn": "srec.serving.lone_gce_gnn"}  # encoders for one session, by model
 LoneEncoder = Callable[[ModelInputs], Tensor]  # session vector, float32 [1, D]
+FEW = 6  # sessions of a batch that are encoded sooner one by one
 SMALL = 1 << 20  # numbers in an item table that is read in float32 faster than bounds are compared
 
 
@@ -80,9 +81,9 @@ class FastScorer:
 
     def _sessions(self, inputs: ModelInputs) -> Tensor:
         """Session vectors, float32 [B, D]."""
-        if self._lone is not None and len(inputs[0]) == 1:
-            return self._lone(inputs)
-        return cast(Tensor, self.encoder(*self._rows(inputs)))
+        if self._lone is None or len(inputs[0]) > FEW:
+            return cast(Tensor, self.encoder(*self._rows(inputs)))
+        return torch.cat([self._lone(one) for one in apart(inputs)])
 
     def _rows(self, inputs: ModelInputs) -> ModelInputs:
         return gather(inputs, self.tables) if self.folded else inputs
@@ -150,6 +151,15 @@ def _lone(tables: dict[str, Tensor], model: str | None) -> LoneEncoder | None:
     if model is None or tables["items"].numel() <= SMALL:
         return None
     return cast(LoneEncoder, importlib.import_module(LONE[model]).ENCODER(tables))
+
+
+def apart(inputs: ModelInputs) -> Iterator[ModelInputs]:
+    """Split a batch of one hop into its sessions, without padding."""
+    nodes, alias, edges, lengths, ids, weights = inputs
+    for row, clicks in enumerate(lengths.tolist()):
+        n, one = int(nodes[row].count_nonzero()), slice(row, row + 1)
+        of_nodes = (edges[one, :n, :n], lengths[one], ids[one, :n], weights[one, :n])
+        yield nodes[one, :n], alias[one, :clicks], *of_nodes
 
 
 def gather(inputs: ModelInputs, tables: dict[str, Tensor]) -> ModelInputs:

@@ -108,10 +108,10 @@ def test_is_compiled_once_whatever_is_asked() -> None:
 def test_a_large_catalogue_is_served_by_it(
     line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lone request is encoded by the loops, a batch by the module; both answer alike."""
-    small = Artifact(line.artifact)
+    """The loops encode requests that come alone or few at once, the module many; all are answered alike."""
+    small = Artifact(line.artifact).ranker()  # loads its scorer
     monkeypatch.setattr(fast, "SMALL", 0)
-    large = Artifact(line.artifact)
+    large = Artifact(line.artifact).ranker()
     sessions = [[3], [1, 2, 1, 5], [8, 8, 4]]
     calls: list[ModelInputs] = []
     plain = LoneGceGnn.__call__
@@ -121,10 +121,17 @@ def test_a_large_catalogue_is_served_by_it(
         return plain(self, inputs)
 
     monkeypatch.setattr(LoneGceGnn, "__call__", counted)
-    for session, of_batch in zip(sessions, small.ranker().rank_all(sessions, 20), strict=True):
-        (alone,) = large.ranker().rank_all([session], 20)
+    for session, of_batch in zip(sessions, small.rank_all(sessions, 20), strict=True):
+        (alone,) = large.rank_all([session], 20)
         assert alone.items.tolist() == of_batch.items.tolist()
         torch.testing.assert_close(alone.scores, of_batch.scores)
     assert len(calls) == len(sessions)
-    large.ranker().rank_all(sessions, 20)
-    assert len(calls) == len(sessions)
+    few, many = sessions * 2, [*sessions * 2, [5]]
+    assert len(few) == fast.FEW
+    for asked_for, encoded_alone in ((few, len(few)), (many, 0)):
+        calls.clear()
+        found, expected = large.rank_all(asked_for, 20), small.rank_all(asked_for, 20)
+        assert len(calls) == encoded_alone
+        for left, right in zip(found, expected, strict=True):
+            assert left.items.tolist() == right.items.tolist()
+            torch.testing.assert_close(left.scores, right.scores)
