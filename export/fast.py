@@ -83,6 +83,8 @@ class FastScorer:
         """Session vectors, float32 [B, D]."""
         if self._lone is None or len(inputs[0]) > FEW:
             return cast(Tensor, self.encoder(*self._rows(inputs)))
+        if len(inputs[0]) == 1:
+            return self._lone(inputs)
         return torch.cat([self._lone(one) for one in apart(inputs)])
 
     def _rows(self, inputs: ModelInputs) -> ModelInputs:
