@@ -35,6 +35,7 @@ WORKER_FILES = (
     "srec/io.py",
     "srec/ids.py",
     "srec/manifest.py",
+    "srec/matmul.py",
     "srec/script.py",
     "srec/topk.py",
     "srec/graph/*.py",

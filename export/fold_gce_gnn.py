@@ -18,7 +18,6 @@ from srec.models.layers import click_mask, masked_softmax
 from srec.models.scoring import SHORTEST
 
 CHUNK = 1 << 16  # items a step while the tables are made
-LOWEST = torch.finfo(torch.float32).min
 
 
 class FoldedAggregator(nn.Module):
@@ -93,7 +92,7 @@ class FoldedGceGnn(nn.Module):
         return self.settings.parts(beta.unsqueeze(-1) * (at_clicks @ h))
 
     def _lone(self) -> dict[str, Tensor]:
-        """``Weights`` of ``srec.serving.lone_gce_gnn``, for models of one hop."""
+        """What ``srec.serving.lone_gce_gnn`` multiplies by, for models of one hop."""
         if self.hops != 1:
             return {}
         aggregator = cast(FoldedAggregator, self.aggregators[0])

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from srec.compiled import compiled
 from srec.graph.inputs import ModelInputs
-from srec.models.products import rows_by_rows
+from srec.matmul import rows_by_rows
 from srec.serving.loops import Floats, Items, add_product
 
 ABSENT: Final = np.float32(-1e30)  # far below any score of attention, and still a number
@@ -32,8 +32,7 @@ class Weights(NamedTuple):
     """What the loops multiply by, float32; a matrix as [in, out].
 
     Attributes:
-        w1: of equation 3, without the weight's column, [D, D].
-        w1_weight: that column, [D].
+        w1_weight: of W1 of equation 3, the weight's column, [D].
         q1: [D].
         slope: of the LeakyReLUs, [1].
         w2: of equation 7, the neighbours' half, [D, D].
@@ -44,7 +43,6 @@ class Weights(NamedTuple):
         scale: length of a session vector in cosine scoring, [1]; 0 leaves it as it is.
     """
 
-    w1: Floats
     w1_weight: Floats
     q1: Floats
     slope: Floats
@@ -89,7 +87,8 @@ class LoneGceGnn:
     """Session vectors of one hop, one at a time.
 
     Args:
-        tables: of the artifact; those of ``Weights`` begin with ``lone.``.
+        tables: of the artifact; in it ``lone.w1``, the rest of W1 as [in, out], and the fields of ``Weights``
+            with ``lone.`` before their names.
     """
 
     def __init__(self, tables: Mapping[str, Tensor]) -> None:
@@ -97,9 +96,8 @@ class LoneGceGnn:
         side = tables.get("side", items[:0])
         self._tables = Tables(items.numpy(), tables["own"].numpy(), side.numpy())
         # Read by every request, so worth pages of this process' own: those of a mapped file are small.
-        own = {name: tables[f"lone.{name}"].clone() for name in Weights._fields}
-        self._w1 = own["w1"].t()  # [out, in]
-        self._weights = Weights(**{name: weight.numpy() for name, weight in own.items()})
+        self._w1 = tables["lone.w1"].clone().t()  # [out, in]
+        self._weights = Weights(*(tables[f"lone.{name}"].clone().numpy() for name in Weights._fields))
 
     def __call__(self, inputs: ModelInputs) -> Tensor:
         """The vector of the only session of ``inputs``, float32 [1, D]."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srec.models.products import columns_by_rows, rows_by_rows
+from srec.matmul import columns_by_rows, rows_by_rows
 
 LARGEST = 1 << 25  # scores held at once, 128 MB
 

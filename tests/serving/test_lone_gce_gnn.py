@@ -1,7 +1,6 @@
 """The encoder for one session answers as the model does: any session, with tags and context or without."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -12,11 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
+from srec import matmul
 from srec.export import fast
 from srec.export.fold_gce_gnn import FoldedGceGnn
 from srec.graph.inputs import ModelInputs, lone_inputs
 from srec.models import ItemFeatures
-from srec.models import products as matrix_products
 from srec.models.gce_gnn import GceGnn, GceGnnSettings
 from srec.serving import lone_gce_gnn
 from srec.serving.artifact import Artifact
@@ -65,7 +64,7 @@ def test_encodes_as_the_model(
     trained = model(dim, scoring, metadata)
     inputs = asked(session)
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
-        patch.setattr(matrix_products, "_ONEDNN", onednn)
+        patch.setattr(matmul, "_ONEDNN", onednn)
         found = LoneGceGnn(FoldedGceGnn(trained).tables)(inputs)
         torch.testing.assert_close(found, trained.encode(*inputs), rtol=1e-4, atol=1e-5)
 
@@ -105,9 +104,7 @@ def test_is_compiled_once_whatever_is_asked() -> None:
         assert len(cast(Any, loop).signatures) == 1
 
 
-def test_a_large_catalogue_is_served_by_it(
-    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_catalogue_is_served_by_it(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loops encode requests that come alone or few at once, the module many; all are answered alike."""
     small = Artifact(line.artifact).ranker()  # loads its scorer
     monkeypatch.setattr(fast, "SMALL", 0)

@@ -188,12 +188,15 @@ def test_what_only_torchserve_would_unpack_is_refused(build: Callable[..., Path]
 def test_the_workers_share_of_the_library_stands_alone(artifact: Path, tmp_path: Path) -> None:
     mar = build_archive(artifact, tmp_path)
     program = """
-import importlib, pathlib
+import importlib, pathlib, sys
 folder = pathlib.Path.cwd()
 for path in sorted(folder.glob("srec/**/*.py")):
     name = ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
     assert importlib.import_module(name).__file__ == str(path), name
 import srec_handler
+for name, module in sys.modules.items():  # an installed srec must not fill in for what is missing
+    if name.split(".")[0] == "srec":
+        assert pathlib.Path(module.__file__).is_relative_to(folder), name
 """
     with read_archive(mar) as folder:
         environment = os.environ | {"PYTHONPATH": str(folder)}

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from srec.models import products
+from srec import matmul
+from srec.matmul import columns_by_rows, rows_by_rows
 from srec.models.layers import dropout
-from srec.models.products import columns_by_rows, rows_by_rows
 
 
 @pytest.mark.parametrize("onednn", [True, False])
@@ -15,7 +15,7 @@ def test_products_are_torchs(
     dtype: torch.dtype, shape: tuple[int, int, int], onednn: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    monkeypatch.setattr(products, "_ONEDNN", onednn)
+    monkeypatch.setattr(matmul, "_ONEDNN", onednn)
     m, k, n = shape
     left, right = torch.randn(m, k, dtype=dtype), torch.randn(n, k, dtype=dtype)
     torch.testing.assert_close(rows_by_rows(left, right), left @ right.T)
