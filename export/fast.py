@@ -7,16 +7,18 @@ model without a folded form keeps its own encoder; a model that only counts is p
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from srec.errors import DataError
 from srec.export.torchscript import TorchScript, load_module, write_module
-from srec.graph.inputs import ModelInputs
+from srec.graph.inputs import LoneInputs, ModelInputs
 from srec.io import new_file
 from srec.serving import products, repeats
 from srec.serving.ranker import Scorer
@@ -24,11 +26,14 @@ from srec.serving.scan import FullScan
 from srec.serving.stages import MODEL, TOP_K, Stages
 from srec.topk import Selection, TopK
 
+if TYPE_CHECKING:
+    from srec.serving.certified import CertifiedScan
+
 ENCODER, TABLES = "encoder.pt", "tables.safetensors"
 NORMS, DIRECTIONS = "norms", "directions"
 GAINS = tuple(f"repeats.{part}" for part in repeats.PARTS)
 LONE = {"gce-gnn": "srec.serving.lone_gce_gnn"}  # encoders for one session, by model
-LoneEncoder = Callable[[ModelInputs], Tensor]  # session vector, float32 [1, D]
+LoneEncoder = Callable[[LoneInputs], NDArray[np.float32]]  # session vector, float32 [1, D]
 FEW = 6  # sessions of a batch that are encoded sooner one by one
 SMALL = 1 << 20  # numbers in an item table that is read in float32 faster than bounds are compared
 
@@ -45,7 +50,10 @@ class FastScorer:
         gained = [tables[name] for name in GAINS if name in tables]
         self.gains = repeats.Gains.of(*gained) if gained else None
         self.scan = _scan(tables, manifest["heads"][products.kind()]["dims"])
-        self._lone = _lone(tables, manifest.get("lone"))
+        self._encoder_of_one = _lone(tables, manifest.get("lone"))
+        self.lone = None
+        if self._encoder_of_one is not None:
+            self.lone = LoneFastScorer(self._encoder_of_one, cast("CertifiedScan", self.scan), self.gains)
 
     @torch.inference_mode()
     def scores(self, inputs: ModelInputs) -> Tensor:
@@ -61,7 +69,7 @@ class FastScorer:
         if self.gains is None:
             found = self.scan.best(sessions, selections)
         else:
-            found = repeats.best(self.scan, self.gains, sessions, inputs, selections)
+            found = repeats.best(self.scan, self.gains, sessions, repeats.clicked(inputs), selections)
         stages.lap(TOP_K)
         return found
 
@@ -81,14 +89,30 @@ class FastScorer:
 
     def _sessions(self, inputs: ModelInputs) -> Tensor:
         """Session vectors, float32 [B, D]."""
-        if self._lone is None or len(inputs[0]) > FEW:
+        if self._encoder_of_one is None or len(inputs[0]) > FEW:
             return cast(Tensor, self.encoder(*self._rows(inputs)))
-        if len(inputs[0]) == 1:
-            return self._lone(inputs)
-        return torch.cat([self._lone(one) for one in apart(inputs)])
+        return torch.from_numpy(np.concatenate([self._encoder_of_one(one) for one in apart(inputs)]))
 
     def _rows(self, inputs: ModelInputs) -> ModelInputs:
         return gather(inputs, self.tables) if self.folded else inputs
+
+
+class LoneFastScorer:
+    """The same for a session that comes alone, in as few calls as there can be: none finds a warm cache."""
+
+    def __init__(self, encoder: LoneEncoder, scan: "CertifiedScan", gains: repeats.Gains | None) -> None:
+        self._encoder, self._scan, self._gains = encoder, scan, gains
+
+    def best(self, clicks: Sequence[int], inputs: LoneInputs, selection: Selection, stages: Stages) -> TopK:
+        """Encode, then find the best items by the certified scan."""
+        session = self._encoder(inputs)
+        stages.lap(MODEL)
+        if self._gains is None:
+            found = self._scan.best_of_one(session, selection)
+        else:
+            (found,) = repeats.best(self._scan, self._gains, torch.from_numpy(session), [clicks], [selection])
+        stages.lap(TOP_K)
+        return found
 
 
 class Fast:
@@ -155,13 +179,14 @@ def _lone(tables: dict[str, Tensor], model: str | None) -> LoneEncoder | None:
     return cast(LoneEncoder, importlib.import_module(LONE[model]).ENCODER(tables))
 
 
-def apart(inputs: ModelInputs) -> Iterator[ModelInputs]:
+def apart(inputs: ModelInputs) -> Iterator[LoneInputs]:
     """Split a batch of one hop into its sessions, without padding."""
-    nodes, alias, edges, lengths, ids, weights = inputs
-    for row, clicks in enumerate(lengths.tolist()):
-        n, one = int(nodes[row].count_nonzero()), slice(row, row + 1)
-        of_nodes = (edges[one, :n, :n], lengths[one], ids[one, :n], weights[one, :n])
-        yield nodes[one, :n], alias[one, :clicks], *of_nodes
+    nodes, alias, edges, lengths, ids, weights = (part.numpy() for part in inputs)
+    nodes, ids = nodes.astype(np.int32), ids.astype(np.int32)
+    for row, clicks in enumerate(lengths):
+        n = np.count_nonzero(nodes[row])
+        of_one = (nodes[row, :n], alias[row, :clicks], edges[row, :n, :n], ids[row, :n], weights[row, :n])
+        yield LoneInputs(*(np.ascontiguousarray(part) for part in of_one))
 
 
 def gather(inputs: ModelInputs, tables: dict[str, Tensor]) -> ModelInputs:

@@ -29,6 +29,16 @@ def rows_by_rows(left: Tensor, right: Tensor) -> Tensor:
     return product
 
 
+def rows_by_columns(left: Tensor, right: Tensor, room: Tensor) -> Tensor:
+    """``left @ right`` of a few rows [m, k] and a matrix [k, n]; may be written to ``room`` [m, n].
+
+    One call where it can be: what stands around a product costs half of it where a request comes alone.
+    """
+    if _ONEDNN:
+        return rows_by_rows(left, right.t())
+    return torch.mm(left, right, out=room)
+
+
 def columns_by_rows(left: Tensor, right: Tensor) -> Tensor:
     """``left.T @ right`` of [k, m] and [k, n], where m is the large one."""
     if not _by_onednn(left, right):

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from srec.errors import DataError
 from srec.graph import neighbours
-from srec.graph.inputs import lone_inputs, model_inputs
+from srec.graph.inputs import batch_of_one, lone_inputs, model_inputs
 from srec.graph.neighbours import GlobalGraph, build_graph
 from srec.graph.session import IN, IN_OUT, NO_EDGE, OUT, SELF, pad_clicks, pad_windows, session_graph
 from srec.stores.array import ArrayStore
@@ -55,12 +55,20 @@ def test_the_four_kinds_by_hand() -> None:
 def test_the_inputs_of_a_lone_session_are_those_of_a_batch_of_one(session: list[int], hops: int) -> None:
     graph = brute_force([session, list(range(1, V + 1))], window=2, size=3)
     fetch = ArrayStore(graph).fetch
-    alone = lone_inputs(session, fetch, hops)
+    alone = batch_of_one(session, fetch, hops)
     batch = model_inputs(pad_clicks([session], len(session)), fetch, hops)
     assert len(alone) == len(batch)
     for left, right in zip(alone, batch, strict=True):
         assert left.dtype == right.dtype
         assert torch.equal(left, right)
+
+
+@given(session=st.lists(st.integers(1, V), min_size=1, max_size=12))
+def test_the_arrays_of_a_lone_session_are_those_of_a_batch_of_one(session: list[int]) -> None:
+    fetch = ArrayStore(brute_force([session, list(range(1, V + 1))], window=2, size=3)).fetch
+    nodes, alias, edges, _, ids, weights = batch_of_one(session, fetch, 1)
+    for array, tensor in zip(lone_inputs(session, fetch), (nodes, alias, edges, ids, weights), strict=True):
+        np.testing.assert_array_equal(array, tensor[0].numpy())
 
 
 @given(sessions=SESSIONS, extra=st.integers(1, 4))

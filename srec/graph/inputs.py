@@ -1,7 +1,7 @@
 """Clicks -> the tensors that a session model takes; training and serving call the same function."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -12,6 +12,24 @@ from srec.graph.session import SessionGraph, lone_graph, session_graph
 
 Fetch: TypeAlias = Callable[[NDArray[np.int32]], tuple[NDArray[np.int32], NDArray[np.float32]]]
 ModelInputs: TypeAlias = tuple[Tensor, ...]
+
+
+class LoneInputs(NamedTuple):
+    """What a model of one hop takes of one session, as arrays: for a request that comes alone.
+
+    Attributes:
+        nodes: distinct items, ascending, int32 [N].
+        alias: node index of every click, oldest first, int64 [L].
+        edges: kind of the edge seen from node i to node j, int64 [N, N].
+        ids: the nodes' neighbours in the global graph, int32 [N, K]; 0 where absent.
+        weights: their co-occurrence counts, float32 [N, K].
+    """
+
+    nodes: NDArray[np.int32]
+    alias: NDArray[np.int64]
+    edges: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    weights: NDArray[np.float32]
 
 
 def model_inputs(
@@ -34,9 +52,19 @@ def model_inputs(
     return inputs if gaps is None else (*inputs, torch.from_numpy(gaps))
 
 
-def lone_inputs(session: Sequence[int], fetch: Fetch, hops: int) -> ModelInputs:
+def batch_of_one(session: Sequence[int], fetch: Fetch, hops: int) -> ModelInputs:
     """The same for one session of items, oldest first, at least one; its calls are fewer."""
-    return _with_neighbours(lone_graph(session), fetch, hops)
+    nodes, alias, edges = lone_graph(session)
+    lengths = np.array([len(session)], np.int64)
+    graph = SessionGraph(nodes.astype(np.int64)[np.newaxis], alias[np.newaxis], edges[np.newaxis], lengths)
+    return _with_neighbours(graph, fetch, hops)
+
+
+def lone_inputs(session: Sequence[int], fetch: Fetch) -> LoneInputs:
+    """Build the graph of one session, oldest click first, and look up its neighbours."""
+    graph = lone_graph(session)
+    ids, weights = fetch(graph.nodes)  # a store may answer with a part of its rows
+    return LoneInputs(*graph, np.ascontiguousarray(ids), np.ascontiguousarray(weights))
 
 
 def _with_neighbours(graph: SessionGraph, fetch: Fetch, hops: int) -> ModelInputs:

@@ -34,6 +34,20 @@ class SessionGraph(NamedTuple):
     lengths: NDArray[np.int64]
 
 
+class LoneGraph(NamedTuple):
+    """The graph of one session.
+
+    Attributes:
+        nodes: distinct items, ascending, int32 [N].
+        alias: node index of every click, oldest first, int64 [L].
+        edges: kind of the edge seen from node i to node j, int64 [N, N].
+    """
+
+    nodes: NDArray[np.int32]
+    alias: NDArray[np.int64]
+    edges: NDArray[np.int64]
+
+
 def pad_clicks(sessions: Sequence[Sequence[int]], max_clicks: int) -> NDArray[np.int64]:
     """Put the newest ``max_clicks`` items of each session into one array, oldest first, int64 [B, L]."""
     stops = np.cumsum([len(session) for session in sessions])
@@ -87,7 +101,7 @@ def session_graph(clicks: NDArray[np.int64]) -> SessionGraph:
     return SessionGraph(nodes, alias, _edges(nodes, alias, present), present.sum(axis=1))
 
 
-def lone_graph(session: Sequence[int]) -> SessionGraph:
+def lone_graph(session: Sequence[int]) -> LoneGraph:
     """The graph of one session of known items, as ``session_graph`` makes it of a batch.
 
     A lone request waits for every call: for a few clicks plain Python is done before NumPy has begun.
@@ -101,12 +115,7 @@ def lone_graph(session: Sequence[int]) -> SessionGraph:
         edges[right][left] |= IN
     for index, row in enumerate(edges):
         row[index] = SELF
-    return SessionGraph(
-        np.array([nodes], np.int64),
-        np.array([alias], np.int64),
-        np.array([edges], np.int64),
-        np.array([len(session)], np.int64),
-    )
+    return LoneGraph(np.array(nodes, np.int32), np.array(alias, np.int64), np.array(edges, np.int64))
 
 
 def _edges(

@@ -23,14 +23,12 @@ import torch
 from torch import Tensor
 
 from srec.serving.coarse import Coarse
-from srec.serving.loops import Asked, Floats, Room, Rounded, search
+from srec.serving.loops import Floats, Limits, Products, Room, Rounded, search
 from srec.serving.scan import FullScan
 from srec.topk import Selection, TopK
 
 SHARE: Final = 8  # above this part of the items the full scan is the faster way
-NOWHERE: Final = np.empty(0, np.int64)
-ANY: Final = np.empty(0, np.bool_)
-NOTHING: Final = np.empty(0, np.float32)
+NO_LIMITS: Final = Limits(np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, np.float32))
 
 
 class CertifiedScan(FullScan):
@@ -65,28 +63,39 @@ class CertifiedScan(FullScan):
             sessions: session vectors, float32 [B, D].
             selections: one a session.
         """
-        layout, sessions = self._coarse.layout, sessions.contiguous()
-        products, rounded = self._coarse(sessions)
-        vectors, found = sessions.numpy(), []
-        for row, selection in enumerate(selections):
-            asked = self._asked(vectors[row], rounded, row, selection)
-            # Written to, not returned: to make an array, Numba unpickles its class from bytes of its own.
-            k = min(selection.k, self.n_items)
-            items, scores = torch.empty(k, dtype=torch.int64), torch.empty(k)
-            n, scored = search(layout, asked, products[row], self._room, items.numpy(), scores.numpy())
-            self.scored += scored
-            self.fallbacks += scored * SHARE > self.n_items
-            found.append(TopK(items, scores) if n == k else TopK(items[:n], scores[:n]))
-        return found
+        vectors = sessions.contiguous().numpy()
+        products, rounded = self._coarse(vectors)
+        return [
+            self._search(vectors, products, rounded, row, selection)
+            for row, selection in enumerate(selections)
+        ]
 
-    def _asked(self, session: Floats, rounded: Rounded, row: int, selection: Selection) -> Asked:
-        """One session of a batch."""
-        return Asked(
-            session,
-            rounded.numbers[row],
-            rounded.steps[row],
-            rounded.lengths[row],
-            self._coarse.place[list(selection.excluded)] if selection.excluded else NOWHERE,
-            ANY if selection.allowed is None else selection.allowed.numpy(),
-            NOTHING if selection.handicap is None else selection.handicap.numpy(),
+    def best_of_one(self, session: Floats, selection: Selection) -> TopK:
+        """The same for one session vector, float32 [1, D]."""
+        return self._search(session, *self._coarse(session), 0, selection)
+
+    def _search(
+        self, sessions: Floats, products: Products, rounded: Rounded, row: int, selection: Selection
+    ) -> TopK:
+        """Answer one session of a batch."""
+        limits = self._limits(selection)
+        # Written to, not returned: to make an array, Numba unpickles its class from bytes of its own.
+        k = min(selection.k, self.n_items)
+        items, scores = np.empty(k, np.int64), np.empty(k, np.float32)
+        n, scored = search(
+            self._coarse.layout, self._room, sessions, products, rounded, row, limits, items, scores
         )
+        self.scored += scored
+        self.fallbacks += scored * SHARE > self.n_items
+        return TopK(torch.from_numpy(items[:n]), torch.from_numpy(scores[:n]))
+
+    def _limits(self, selection: Selection) -> Limits:
+        """What a session may be answered with, as arrays."""
+        excluded, allowed, handicap = NO_LIMITS
+        if selection.excluded:
+            excluded = self._coarse.place[list(selection.excluded)]
+        if selection.allowed is not None:
+            allowed = selection.allowed.numpy()
+        if selection.handicap is not None:
+            handicap = selection.handicap.numpy()
+        return Limits(excluded, allowed, handicap)

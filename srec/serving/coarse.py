@@ -21,8 +21,8 @@ from srec.serving.loops import (
     Layout,
     Products,
     Rounded,
-    add_product,
     round_sessions,
+    turn_and_round,
 )
 from srec.serving.products import LEVELS, LOOK
 
@@ -68,6 +68,7 @@ class Coarse:
             start = end
         # In memory of this process' own, not in the small pages of a mapped file.
         self._directions, self._dims = directions.clone(), first - 1
+        self._turned = np.empty((1, width), np.float32)
         self.place = np.empty(len(items), np.int64)
         self.place[at.numpy()] = np.arange(len(at))
         self.layout = Layout(
@@ -79,31 +80,29 @@ class Coarse:
             items.numpy(),
             np.empty(0, np.float32) if norms is None else norms.numpy(),
         )
+        self._of_one = self._room(1)
 
-    def __call__(self, sessions: Tensor) -> tuple[Products, Rounded]:
+    def __call__(self, sessions: Floats) -> tuple[Products, Rounded]:
         """Multiply sessions [B, D] with the table.
 
         Returns:
-            products [B, blocks, BLOCK]; what the looks need.
+            products [B, blocks, BLOCK]; what the looks need. The next call may overwrite them.
         """
-        product, layout, batch = self._product, self.layout, len(sessions)
-        first = torch.empty(batch, self._dims, dtype=product.dtype)
-        rounded = Rounded(
-            first.numpy(),
-            np.zeros((batch, *layout.codes.shape[1:]), np.int16),
-            np.empty((batch, 3), np.float32),
-            np.empty((batch, len(layout.bounds), 4), np.float32),
-        )
-        round_sessions(sessions.numpy(), self._turned(sessions), product.steps, rounded)
-        return product(first).view(batch, -1, BLOCK).numpy(), rounded
+        product, batch = self._product, len(sessions)
+        first, rounded = self._of_one if batch == 1 else self._room(batch)
+        if batch == 1:
+            turn_and_round(sessions, self._directions.numpy(), self._turned, product.steps, rounded)
+        else:
+            turned = (torch.from_numpy(sessions) @ self._directions).numpy()
+            round_sessions(sessions, turned, product.steps, rounded)
+        return product(first).numpy().reshape(batch, -1, BLOCK), rounded
 
-    def _turned(self, sessions: Tensor) -> Floats:
-        """Sessions in the directions of the table, [B, D]."""
-        if len(sessions) > 1:
-            return (sessions @ self._directions).numpy()
-        turned = np.zeros(sessions.shape, np.float32)
-        add_product(sessions.numpy(), self._directions.numpy(), turned)
-        return turned
+    def _room(self, batch: int) -> tuple[Tensor, Rounded]:
+        """Memory for rounded sessions [B]; the first as the product takes it, too."""
+        first = torch.empty(batch, self._dims, dtype=self._product.dtype)
+        numbers = np.zeros((batch, *self.layout.codes.shape[1:]), np.int16)
+        lengths = np.empty((batch, len(self.layout.bounds), 4), np.float32)
+        return first, Rounded(first.numpy(), numbers, np.empty((batch, 3), np.float32), lengths)
 
 
 def _as_read(rows: Tensor, eight_bits: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:

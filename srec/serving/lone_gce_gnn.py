@@ -6,17 +6,19 @@ of which are over before they have begun; here loops stand around the one produc
 
 import math
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from srec.compiled import compiled
-from srec.graph.inputs import ModelInputs
-from srec.matmul import rows_by_rows
-from srec.serving.loops import Floats, Items, add_product
+from srec.graph.inputs import LoneInputs
+from srec.matmul import rows_by_columns
+from srec.serving.loops import Floats, add_product
 
+Room: TypeAlias = tuple[Tensor, Floats, Tensor]  # what W1 multiplies [rows, D], twice; the product
+KEPT: Final = 128  # rows of the largest such memory that is kept
 ABSENT: Final = np.float32(-1e30)  # far below any score of attention, and still a number
 SHORTEST: Final = np.float32(1e-12)  # a vector is not scaled up from less, as in ``srec.models.scoring``
 ONE, TWO = np.float32(1), np.float32(2)
@@ -65,26 +67,8 @@ class Tables(NamedTuple):
     side: Floats
 
 
-class Session(NamedTuple):
-    """The parts of ``srec.graph.inputs.model_inputs`` for one session of L clicks on N items.
-
-    Attributes:
-        nodes: items [N].
-        alias: the node of each click [L].
-        edges: kinds of edge [N, N], 0 where none is.
-        ids: the nodes' neighbours [N, K], 0 where absent.
-        weights: co-occurrence counts, float32 [N, K].
-    """
-
-    nodes: Items
-    alias: Items
-    edges: Items
-    ids: Items
-    weights: Floats
-
-
 class LoneGceGnn:
-    """Session vectors of one hop, one at a time.
+    """Session vectors of one hop, one at a time; for one thread, since calls share the memory they write to.
 
     Args:
         tables: of the artifact; in it ``lone.w1``, the rest of W1 as [in, out], and the fields of ``Weights``
@@ -96,26 +80,35 @@ class LoneGceGnn:
         side = tables.get("side", items[:0])
         self._tables = Tables(items.numpy(), tables["own"].numpy(), side.numpy())
         # Read by every request, so worth pages of this process' own: those of a mapped file are small.
-        self._w1 = tables["lone.w1"].clone().t()  # [out, in]
+        self._w1 = tables["lone.w1"].clone()
         self._weights = Weights(*(tables[f"lone.{name}"].clone().numpy() for name in Weights._fields))
+        self._rooms: dict[int, Room] = {}
 
-    def __call__(self, inputs: ModelInputs) -> Tensor:
-        """The vector of the only session of ``inputs``, float32 [1, D]."""
-        nodes, alias, edges, _, ids, weights = inputs
-        session = Session(*(part.contiguous().numpy()[0] for part in (nodes, alias, edges, ids, weights)))
-        around = torch.empty(ids.numel(), len(self._w1))
-        look_around(self._tables, session, around.numpy())
-        raw = rows_by_rows(around, self._w1)
-        vector = torch.empty(1, len(self._w1))
-        encode(self._tables, self._weights, session, raw.numpy(), vector.numpy())
+    def __call__(self, session: LoneInputs) -> Floats:
+        """The session's vector, float32 [1, D]."""
+        around, array, raw = self._room(session.ids.size)
+        look_around(self._tables, session, array)
+        raw = rows_by_columns(around, self._w1, raw)
+        vector = np.empty((1, len(self._w1)), np.float32)
+        encode(self._tables, self._weights, session, raw.numpy(), vector)
         return vector
+
+    def _room(self, rows: int) -> Room:
+        """Memory for what W1 multiplies and for its product; kept where sessions are short, as most are."""
+        room = self._rooms.get(rows)
+        if room is None:
+            around = torch.empty(rows, len(self._w1))
+            room = around, around.numpy(), torch.empty_like(around)
+            if rows <= KEPT:
+                self._rooms[rows] = room
+        return room
 
 
 ENCODER: Final = LoneGceGnn
 
 
 @compiled
-def look_around(tables: Tables, session: Session, around: Floats) -> None:
+def look_around(tables: Tables, session: LoneInputs, around: Floats) -> None:
     """Write what W1 of equation 3 multiplies: neighbours times the session's mean, [N * K, D]."""
     items, alias, ids = tables.items, session.alias, session.ids
     mean, share = np.zeros(items.shape[1], np.float32), np.float32(1 / len(alias))
@@ -131,7 +124,7 @@ def look_around(tables: Tables, session: Session, around: Floats) -> None:
 
 
 @compiled
-def encode(tables: Tables, weights: Weights, session: Session, raw: Floats, vector: Floats) -> None:
+def encode(tables: Tables, weights: Weights, session: LoneInputs, raw: Floats, vector: Floats) -> None:
     """Write the session's vector [1, D], with ``raw`` [N * K, D] the product by W1."""
     h = _from_global_graph(tables, weights, session, raw)
     _add_local(tables, weights, session, h)
@@ -148,7 +141,7 @@ def encode(tables: Tables, weights: Weights, session: Session, raw: Floats, vect
 
 
 @compiled
-def _gates(tables: Tables, weights: Weights, session: Session, h: Floats) -> Floats:
+def _gates(tables: Tables, weights: Weights, session: LoneInputs, h: Floats) -> Floats:
     """The sigmoid of equation 15, [L, D], of clicks on nodes with the vectors h' [N, D]."""
     alias, (clicks, dim) = session.alias, (len(session.alias), h.shape[1])
     mean, into = np.zeros((1, dim), np.float32), np.zeros(h.shape, np.float32)
@@ -176,7 +169,7 @@ def _gates(tables: Tables, weights: Weights, session: Session, h: Floats) -> Flo
 
 
 @compiled
-def _from_global_graph(tables: Tables, weights: Weights, session: Session, raw: Floats) -> Floats:
+def _from_global_graph(tables: Tables, weights: Weights, session: LoneInputs, raw: Floats) -> Floats:
     """Equations 3 to 7, [N, D]."""
     items, ids, slope = tables.items, session.ids, weights.slope[0]
     n, k = ids.shape
@@ -206,7 +199,7 @@ def _from_global_graph(tables: Tables, weights: Weights, session: Session, raw: 
 
 
 @compiled
-def _add_local(tables: Tables, weights: Weights, session: Session, h: Floats) -> None:
+def _add_local(tables: Tables, weights: Weights, session: LoneInputs, h: Floats) -> None:
     """Add the local vectors of equations 8 to 10 to those of the global graph [N, D]."""
     items, nodes, slope = tables.items, session.nodes, weights.slope[0]
     shares = np.empty(len(nodes), np.float32)

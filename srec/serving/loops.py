@@ -62,15 +62,27 @@ class Rounded(NamedTuple):
     lengths: Floats
 
 
+class Limits(NamedTuple):
+    """What a session may be answered with.
+
+    Attributes:
+        excluded: places that must not be answered, int64 [n].
+        allowed: which items may be, bool [V]; empty allows all.
+        handicap: what is taken off every item's score, float32 [V]; empty takes nothing.
+    """
+
+    excluded: Items
+    allowed: NDArray[np.bool_]
+    handicap: Floats
+
+
 class Asked(NamedTuple):
     """One session, and what it may be answered with.
 
     Attributes:
         session: its vector, float32 [D].
         numbers, steps, lengths: its rows of ``Rounded``.
-        excluded: places that must not be answered, int64 [n].
-        allowed: which items may be, bool [V]; empty allows all.
-        handicap: what is taken off every item's score, float32 [V]; empty takes nothing.
+        excluded, allowed, handicap: its ``Limits``.
     """
 
     session: Floats
@@ -110,6 +122,16 @@ def add_product(rows: Floats, weights: Floats, out: Floats) -> None:
         for row in range(len(rows)):
             for i in range(out.shape[1]):
                 out[row, i] += rows[row, j] * weights[j, i]
+
+
+@compiled
+def turn_and_round(
+    sessions: Floats, directions: Floats, turned: Floats, levels: int, rounded: Rounded
+) -> None:
+    """Turn sessions [B, D] into the directions [D, D], to ``turned`` [B, D]; then round them."""
+    turned[:] = 0
+    add_product(sessions, directions, turned)
+    round_sessions(sessions, turned, levels, rounded)
 
 
 @compiled
@@ -167,22 +189,35 @@ def _step(values: Floats, levels: int) -> np.float32:
 
 @compiled
 def search(  # noqa: PLR0917  an inner loop
-    layout: Layout, asked: Asked, products: Products, room: Room, items: Items, scores: Floats
+    layout: Layout,
+    room: Room,
+    sessions: Floats,
+    products: Products,
+    rounded: Rounded,
+    row: int,
+    limits: Limits,
+    items: Items,
+    scores: Floats,
 ) -> tuple[int, int]:
-    """Find the best items of one session, exactly.
+    """Find the best items of one session of a batch, exactly.
 
     Args:
         layout: the table.
-        asked: the session.
-        products: of the pass in the order of the places, [blocks, BLOCK].
         room: written to.
+        sessions: session vectors, float32 [B, D].
+        products: of the pass in the order of the places, [B, blocks, BLOCK].
+        rounded: the sessions as the products read them.
+        row: which session.
+        limits: of this session.
         items, scores: written to; room for the best k, best first, equal scores by ascending item.
 
     Returns:
         how many were found, at most k; how many rows were read in float32 after the seeds.
     """
     rough, places = room.rough, room.places
-    _score(layout, asked, products, room)
+    numbers, steps, lengths = rounded.numbers[row], rounded.steps[row], rounded.lengths[row]
+    asked = Asked(sessions[row], numbers, steps, lengths, limits.excluded, limits.allowed, limits.handicap)
+    _score(layout, asked, products[row], room)
     threshold = _sure(layout, asked, room, len(items))
     left = _reaching(layout.bounds, asked.lengths, room, threshold)
     for look in range(1, len(layout.bounds)):

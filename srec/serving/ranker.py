@@ -8,11 +8,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from srec.graph.inputs import ModelInputs, lone_inputs, model_inputs
+from srec.graph.inputs import LoneInputs, ModelInputs, batch_of_one, lone_inputs, model_inputs
 from srec.graph.session import pad_clicks, pad_gaps
 from srec.serving.stages import GRAPH, MODEL, STORE, TOP_K, Stages
 from srec.stores.base import NeighbourStore, Rows
 from srec.topk import Selection, TopK, select
+
+
+class LoneScorer(Protocol):
+    """The shorter way to the answer of a session that comes alone."""
+
+    def best(self, clicks: Sequence[int], inputs: LoneInputs, selection: Selection, stages: Stages) -> TopK:
+        """Answer a session exactly; laps of model and top-k go to ``stages``.
+
+        Args:
+            clicks: the session's items, oldest first.
+            inputs: the same with its graph and neighbours.
+            selection: what it may be answered with.
+            stages: the stopwatch.
+        """
 
 
 class Scorer(Protocol):
@@ -21,6 +35,10 @@ class Scorer(Protocol):
     @property
     def hops(self) -> int:
         """How many hops of neighbours the inputs carry."""
+
+    @property
+    def lone(self) -> LoneScorer | None:
+        """Answers sessions that come alone; None where ``best`` does."""
 
     def scores(self, inputs: ModelInputs) -> Tensor:
         """Raw logits of all items, float32 [B, V], a tensor that the caller may write to."""
@@ -44,6 +62,7 @@ class DenseScorer:
     """Base of scorers that find the best items by scoring all of them."""
 
     hops: int
+    lone: LoneScorer | None = None
 
     def scores(self, inputs: ModelInputs) -> Tensor:
         """Raw logits, float32 [B, V]."""
@@ -104,7 +123,6 @@ class Ranker:
         self.max_clicks = max_clicks
         self.stages = Stages()
 
-    @torch.inference_mode()
     def rank(
         self,
         sessions: Sequence[Sequence[int]],
@@ -119,9 +137,13 @@ class Ranker:
             times: of the clicks in seconds, for a model that needs them; requests carry none.
         """
         self.stages.start()
-        inputs = self._inputs(sessions, times)
+        lone = self.scorer.lone
+        if lone is None or len(sessions) > 1 or times is not None:
+            return self._rank(sessions, selections, times)
+        clicks = sessions[0][-self.max_clicks :]
+        of_one = lone_inputs(clicks, self._fetch)
         self.stages.lap(GRAPH)
-        return self.scorer.best(inputs, selections, self.stages)
+        return [lone.best(clicks, of_one, selections[0], self.stages)]
 
     def rank_all(self, sessions: Sequence[Sequence[int]], k: int) -> list[TopK]:
         """Keep the k best of each session, nothing left out."""
@@ -137,11 +159,22 @@ class Ranker:
         """Split the scores of some items by the clicks that the model sees; see ``Scorer.shares``."""
         return self.scorer.shares(self._inputs(sessions), items)
 
+    @torch.inference_mode()
+    def _rank(
+        self,
+        sessions: Sequence[Sequence[int]],
+        selections: Sequence[Selection],
+        times: Sequence[Sequence[int]] | None,
+    ) -> list[TopK]:
+        inputs = self._inputs(sessions, times)
+        self.stages.lap(GRAPH)
+        return self.scorer.best(inputs, selections, self.stages)
+
     def _inputs(
         self, sessions: Sequence[Sequence[int]], times: Sequence[Sequence[int]] | None = None
     ) -> ModelInputs:
         if len(sessions) == 1 and times is None:
-            return lone_inputs(sessions[0][-self.max_clicks :], self._fetch, self.scorer.hops)
+            return batch_of_one(sessions[0][-self.max_clicks :], self._fetch, self.scorer.hops)
         gaps = None if times is None else pad_gaps(times, self.max_clicks)
         return model_inputs(pad_clicks(sessions, self.max_clicks), self._fetch, self.scorer.hops, gaps)
 

@@ -40,7 +40,11 @@ class Gains(NamedTuple):
 
 
 def best(
-    scan: FullScan, gains: Gains, sessions: Tensor, inputs: ModelInputs, selections: Sequence[Selection]
+    scan: FullScan,
+    gains: Gains,
+    sessions: Tensor,
+    clicks: Sequence[Sequence[int]],
+    selections: Sequence[Selection],
 ) -> list[TopK]:
     """Answer every session exactly.
 
@@ -48,12 +52,11 @@ def best(
         scan: finds the best items of products.
         gains: of clicked items.
         sessions: session vectors, float32 [B, D].
-        inputs: of ``srec.graph.inputs.model_inputs``.
+        clicks: the items of each, oldest first.
         selections: one a session.
     """
     gained = [
-        _open(gains.by_item(clicks), selection)
-        for clicks, selection in zip(_clicks(inputs), selections, strict=True)
+        _open(gains.by_item(of_one), selection) for of_one, selection in zip(clicks, selections, strict=True)
     ]
     others = [
         one._replace(excluded=(*one.excluded, *of_row))
@@ -69,7 +72,7 @@ def best(
 
 def raised(scores: Tensor, gains: Gains, inputs: ModelInputs) -> Tensor:
     """Products of all items [B, V] -> scores, with what clicked items gain; written to in place."""
-    for row, clicks in zip(scores, _clicks(inputs), strict=True):
+    for row, clicks in zip(scores, clicked(inputs), strict=True):
         gained = gains.by_item(clicks)
         columns = torch.tensor(list(gained)) - 1
         row[columns] += gains.own * row[columns] + torch.tensor(list(gained.values()))
@@ -81,7 +84,7 @@ def shared(shares: Sequence[Tensor], gains: Gains, items: Sequence[Tensor], inpu
 
     It is the share of the last click on the item.
     """
-    for share, asked, clicks in zip(shares, items, _clicks(inputs), strict=True):
+    for share, asked, clicks in zip(shares, items, clicked(inputs), strict=True):
         gained = gains.by_item(clicks)
         last = {item: click for click, item in enumerate(clicks)}
         for row, item in zip(share, asked.tolist(), strict=True):
@@ -89,7 +92,7 @@ def shared(shares: Sequence[Tensor], gains: Gains, items: Sequence[Tensor], inpu
                 row[last[item]] += gains.own * row.sum() + gained[item]
 
 
-def _clicks(inputs: ModelInputs) -> list[list[int]]:
+def clicked(inputs: ModelInputs) -> list[list[int]]:
     """The clicked items of each session, oldest first."""
     nodes, alias, lengths = (inputs[part].tolist() for part in (0, 1, 3))
     return [

@@ -11,12 +11,12 @@ class ArrayStore:
     """Takes rows from the arrays of a ``GlobalGraph``."""
 
     def __init__(self, graph: GlobalGraph) -> None:
-        self._graph = graph
+        self._neighbours, self._weights, self._n_items = graph.neighbours, graph.weights, graph.n_items
 
     def fetch(self, items: NDArray[np.int32]) -> Rows:
         """Return the rows of ``items``; see ``NeighbourStore.fetch``."""
-        check_items(items, self._graph.n_items)
-        return self._graph.neighbours[items], self._graph.weights[items]
+        check_items(items, self._n_items)
+        return self._neighbours.take(items, axis=0), self._weights.take(items, axis=0)
 
     def close(self) -> None:
         """Nothing to release."""

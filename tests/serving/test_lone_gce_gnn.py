@@ -14,12 +14,13 @@ from torch import Tensor
 from srec import matmul
 from srec.export import fast
 from srec.export.fold_gce_gnn import FoldedGceGnn
-from srec.graph.inputs import ModelInputs, lone_inputs
+from srec.graph.inputs import LoneInputs, batch_of_one, lone_inputs
 from srec.models import ItemFeatures
 from srec.models.gce_gnn import GceGnn, GceGnnSettings
 from srec.serving import lone_gce_gnn
 from srec.serving.artifact import Artifact
 from srec.serving.lone_gce_gnn import LoneGceGnn, encode, look_around
+from srec.serving.loops import Floats
 from tests.conftest import Line
 
 ITEMS, K, MAX_CLICKS = 60, 5, 12
@@ -48,8 +49,13 @@ def fetch(items: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float
     return neighbours.astype(np.int32), (neighbours % 4 + (neighbours > 0)).astype(np.float32)
 
 
-def asked(session: list[int]) -> ModelInputs:
-    return lone_inputs(session, fetch, 1)
+def asked(session: list[int]) -> LoneInputs:
+    return lone_inputs(session, fetch)
+
+
+def encoded(tables: dict[str, Tensor], session: list[int]) -> Tensor:
+    """The session vector [1, D]."""
+    return torch.from_numpy(LoneGceGnn(tables)(asked(session)))
 
 
 @pytest.mark.parametrize("onednn", [True, False])
@@ -62,22 +68,22 @@ def test_encodes_as_the_model(
     dim: int, scoring: str, metadata: bool, onednn: bool, session: list[int]
 ) -> None:
     trained = model(dim, scoring, metadata)
-    inputs = asked(session)
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
         patch.setattr(matmul, "_ONEDNN", onednn)
-        found = LoneGceGnn(FoldedGceGnn(trained).tables)(inputs)
-        torch.testing.assert_close(found, trained.encode(*inputs), rtol=1e-4, atol=1e-5)
+        found = encoded(FoldedGceGnn(trained).tables, session)
+        expected = trained.encode(*batch_of_one(session, fetch, 1))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_every_part_of_the_model_counts() -> None:
     """The comparison above would not see a part that is left out if it did not change the vector."""
     tables = FoldedGceGnn(model(16, "dot", metadata=True)).tables
-    inputs = asked([3, 7, 3, 21])
-    whole = LoneGceGnn(tables)(inputs)
+    session = [3, 7, 3, 21]
+    whole = encoded(tables, session)
     for name, weights in tables.items():
         if name == "lone.scale":
             continue
-        without = LoneGceGnn(tables | {name: torch.zeros_like(weights)})(inputs)
+        without = encoded(tables | {name: torch.zeros_like(weights)}, session)
         assert (whole - without).abs().max() > 1e-3, name
 
 
@@ -98,8 +104,9 @@ def test_is_compiled_once_whatever_is_asked() -> None:
         inputs = asked([5])
         encoder(inputs)
         encoder(asked([1, 2, 1, 9]))
-        wide = inputs[5].repeat(1, 1, 2)[:, :, ::2]  # a store may answer with a part of its rows
-        encoder((*inputs[:5], wide))
+        encoder(asked(list(range(1, ITEMS + 1)) * 2))
+        parts = lone_inputs([5], lambda items: (fetch(items)[0], fetch(items)[1].repeat(2, axis=1)[:, ::2]))
+        np.testing.assert_array_equal(encoder(parts), encoder(inputs))
     for loop in (look_around, encode):
         assert len(cast(Any, loop).signatures) == 1
 
@@ -110,10 +117,10 @@ def test_a_large_catalogue_is_served_by_it(line: Line, monkeypatch: pytest.Monke
     monkeypatch.setattr(fast, "SMALL", 0)
     large = Artifact(line.artifact).ranker()
     sessions = [[3], [1, 2, 1, 5], [8, 8, 4]]
-    calls: list[ModelInputs] = []
+    calls: list[LoneInputs] = []
     plain = LoneGceGnn.__call__
 
-    def counted(self: LoneGceGnn, inputs: ModelInputs) -> Tensor:
+    def counted(self: LoneGceGnn, inputs: LoneInputs) -> Floats:
         calls.append(inputs)
         return plain(self, inputs)
 

@@ -77,7 +77,7 @@ def test_answers_as_the_full_scan(
     scores = bonus.raised(full.scores(asked), nodes, alias, lengths)
     torch.testing.assert_close(repeats.raised(full.scores(asked), gains_of(bonus), inputs), scores)
     expected = select(scores.clone(), selections)
-    answered = repeats.best(scan, gains_of(bonus), asked, inputs, selections)
+    answered = repeats.best(scan, gains_of(bonus), asked, clicked, selections)
     lowered = [
         row if one.handicap is None else row - one.handicap
         for row, one in zip(scores, selections, strict=True)
@@ -91,7 +91,7 @@ def test_equal_scores_ascend_by_item() -> None:
     """Clicked items between the others, all with one score."""
     items = torch.ones(31, WIDTH)
     scan, gains = FullScan(items, None), gains_of(RepeatBonus(MAX_CLICKS))
-    answer = repeats.best(scan, gains, items[:1], graphs([[7, 30, 2]]), [Selection(10)])[0]
+    answer = repeats.best(scan, gains, items[:1], [[7, 30, 2]], [Selection(10)])[0]
     assert answer.items.tolist() == list(range(1, 11))
 
 
@@ -100,8 +100,8 @@ def test_a_gain_puts_clicked_items_first_or_last(gain: float) -> None:
     items = table(30, 0.8)
     bonus = RepeatBonus(MAX_CLICKS)
     bonus.counts.fill_(gain)
-    scan, gains, inputs = FullScan(items, None), gains_of(bonus), graphs([[7, 30, 7]])
-    (answer,) = repeats.best(scan, gains, vectors_of(items, 1), inputs, [Selection(30)])
+    scan, gains = FullScan(items, None), gains_of(bonus)
+    (answer,) = repeats.best(scan, gains, vectors_of(items, 1), [[7, 30, 7]], [Selection(30)])
     ends = answer.items[:2] if gain > 0 else answer.items[-2:]
     assert sorted(ends.tolist()) == [7, 30]
     assert len(answer.items) == 30
