@@ -49,7 +49,7 @@ class FastScorer:
         self.hops, self.folded = manifest["hops"], manifest["folded"]
         gained = [tables[name] for name in GAINS if name in tables]
         self.gains = repeats.Gains.of(*gained) if gained else None
-        self.scan = _scan(tables, manifest["heads"][products.kind()]["dims"])
+        self.scan = _scan(tables, manifest["heads"])
         self._encoder_of_one = _lone(tables, manifest.get("lone"))
         self.lone = None
         if self._encoder_of_one is not None:
@@ -162,14 +162,15 @@ class Fast:
 
 
 # What is compiled takes memory and seconds that a small catalogue does not need.
-def _scan(tables: dict[str, Tensor], dims: int) -> FullScan:
+def _scan(tables: dict[str, Tensor], heads: dict[str, dict[str, int]]) -> FullScan:
     """The scan for a table of this size."""
     items, norms = tables["items"], tables.get(NORMS)
     if items.numel() <= SMALL:
         return FullScan(items, norms)
     from srec.serving.certified import CertifiedScan  # noqa: PLC0415
 
-    return CertifiedScan(items, norms, tables[DIRECTIONS], dims)
+    chosen = heads.get(products.kind(), heads[products.VNNI])  # older artifacts know no pass in 4 bits
+    return CertifiedScan(items, norms, tables[DIRECTIONS], chosen["dims"])
 
 
 def _lone(tables: dict[str, Tensor], model: str | None) -> LoneEncoder | None:

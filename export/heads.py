@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from srec.serving.products import FLOAT32, INT8, LOOK, VNNI
+from srec.serving.products import FLOAT32, IN_4_BITS, INT8, LOOK, NIBBLES, VNNI, balance
 from srec.serving.scan import FullScan
 
 K = 20
@@ -15,8 +15,8 @@ SAMPLE = 20_000  # items on which shares are estimated
 CHUNK = 1 << 16  # items that are read at once
 TINY = 1e-18
 # What a value costs, in those of the pass in 8 bits; measured.
-OF_PASS = {VNNI: 1.0, INT8: 1.0, FLOAT32: 4.0}
-FEWEST = {VNNI: 64, INT8: 1, FLOAT32: 1}  # directions that a pass takes no longer for than for fewer
+OF_PASS = {NIBBLES: 0.6, VNNI: 1.0, INT8: 1.0, FLOAT32: 4.0}
+FEWEST = {NIBBLES: 1, VNNI: 64, INT8: 1, FLOAT32: 1}  # directions that cost no more than fewer
 OF_LOOK = 12.0  # here and there
 
 
@@ -51,27 +51,39 @@ def choose_heads(
         directions: of ``leading_directions``, float32 [D, D].
 
     Returns:
-        ``dims``, how many directions to read, for a pass by oneDNN (``vnni``), one by FBGEMM (``int8``) and
-        one in float32 (``float32``).
+        ``dims``, how many directions to read, for a pass in 4 bits (``nibbles``), one by oneDNN (``vnni``),
+        one by FBGEMM (``int8``) and one in float32 (``float32``).
     """
     width = items.size(1)
-    dims = [*range(STEP, width, STEP)]
-    left: dict[int, float] = dict(
-        zip(dims, _left_over(items, norms, sessions, directions, dims), strict=True)
-    ) | {width - 1: 0.0}
+    dims = [*range(STEP, width - 1, STEP), width - 1]
+    shares = _left_over(items, norms, sessions, directions, dims)
+    left = {d: of_bounds for d, (of_bounds, _) in zip(dims, shares, strict=True)} | {width - 1: 0.0}
+    in_4_bits = {d: of_both for d, (_, of_both) in zip(dims, shares, strict=True)}
 
     def cost(d: int, kind: str) -> float:
         """Of an item, on average. Rows in float32 are few, whatever was read before."""
-        looks = sum(left[start] * min(LOOK, width - start) for start in range(d, width, LOOK))
+        first, last = (in_4_bits[d], width + d) if kind == NIBBLES else (left[d], width)
+        # What 4 bits leave out is small to the end: a look rules out what a pass in 8 bits would.
+        looks = sum(
+            (left.get(start, 0.0) if start > d else first) * min(LOOK, last - start)
+            for start in range(d, last, LOOK)
+        )
         return max(d, FEWEST[kind]) * OF_PASS[kind] + looks * OF_LOOK
 
-    return {kind: {"dims": min(left, key=lambda d: cost(d, kind))} for kind in OF_PASS}
+    return {
+        kind: {"dims": min(in_4_bits if kind == NIBBLES else left, key=lambda d: cost(d, kind))}
+        for kind in OF_PASS
+    }
 
 
 def _left_over(
     items: Tensor, norms: Tensor | None, sessions: Tensor, directions: Tensor, dims: Sequence[int]
-) -> list[float]:
-    """For each d the share of items that the bound on the other directions does not rule out."""
+) -> list[tuple[float, float]]:
+    """For each d the share of items that bounds do not rule out.
+
+    Returns:
+        by the bound on the other directions; by this one and that on what 4 bits leave out of the first d.
+    """
     n_items = items.size(0) - 1
     scan = FullScan(items, norms)
     threshold = scan.scores(sessions).topk(min(K, n_items), dim=1).values[:, -1:]  # [S, 1]
@@ -80,6 +92,12 @@ def _left_over(
     shares = []
     for d in dims:
         slack = turned[:, d:].norm(dim=1, keepdim=True) * rows[:, d:].norm(dim=1)  # [S, n]
-        reach = turned[:, :d] @ rows[:, :d].T + slack >= threshold
-        shares.append(float(reach.float().mean()))
+        reach = turned[:, :d] @ rows[:, :d].T + slack
+        weights = balance(rows[:, 1:d])
+        balanced = rows[:, 1:d] / weights
+        scales = balanced.norm(torch.inf, dim=1, keepdim=True).clamp(min=TINY) / IN_4_BITS
+        remains = (balanced - (balanced / scales).round() * scales).norm(dim=1)  # [n]
+        wrong = (turned[:, 1:d] * weights).norm(dim=1, keepdim=True) * remains
+        found = (float((one >= threshold).float().mean()) for one in (reach, reach + wrong))
+        shares.append((next(found), next(found)))
     return shares

@@ -29,14 +29,15 @@ def rows_by_rows(left: Tensor, right: Tensor) -> Tensor:
     return product
 
 
-def rows_by_columns(left: Tensor, right: Tensor, room: Tensor) -> Tensor:
-    """``left @ right`` of a few rows [m, k] and a matrix [k, n]; may be written to ``room`` [m, n].
+def rows_by_columns(left: Tensor, right: Tensor, out: Tensor) -> None:
+    """Write ``left @ right`` of a few rows [m, k] and a matrix [k, n] to ``out`` [m, n].
 
-    One call where it can be: what stands around a product costs half of it where a request comes alone.
+    In one call where it can be: where a request comes alone, what stands around a product costs as much.
     """
     if _ONEDNN:
-        return rows_by_rows(left, right.t())
-    return torch.mm(left, right, out=room)
+        out.copy_(rows_by_rows(left, right.t()))
+    else:
+        torch.mm(left, right, out=out)
 
 
 def columns_by_rows(left: Tensor, right: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from srec.serving.coarse import Coarse
-from srec.serving.loops import Floats, Limits, Products, Room, Rounded, search
+from srec.serving.loops import Floats, Limits, Passed, search
 from srec.serving.scan import FullScan
 from srec.topk import Selection, TopK
 
@@ -48,12 +48,7 @@ class CertifiedScan(FullScan):
     def __init__(self, items: Tensor, norms: Tensor | None, directions: Tensor, dims: int) -> None:
         super().__init__(items, norms)
         self._coarse = Coarse(items, norms, directions, dims)
-        blocks, block = self._coarse.layout.leading.shape
-        self._room = Room(
-            np.empty((blocks, block), np.float32),
-            np.empty(blocks, np.float32),
-            np.empty(blocks * block, np.int64),
-        )
+        self._places = np.empty(len(self._coarse.layout.at), np.int32)  # kept, as the scores are
         self.scored = 0
 
     def best(self, sessions: Tensor, selections: Sequence[Selection]) -> list[TopK]:
@@ -63,28 +58,25 @@ class CertifiedScan(FullScan):
             sessions: session vectors, float32 [B, D].
             selections: one a session.
         """
-        vectors = sessions.contiguous().numpy()
-        products, rounded = self._coarse(vectors)
-        return [
-            self._search(vectors, products, rounded, row, selection)
-            for row, selection in enumerate(selections)
-        ]
+        vectors, most, found = sessions.contiguous().numpy(), self._coarse.most, []
+        for start in range(0, len(vectors), most):
+            some = vectors[start : start + most]
+            passed = self._coarse(some)
+            for row, selection in enumerate(selections[start : start + most]):
+                found.append(self._search(some, passed, row, selection))
+        return found
 
     def best_of_one(self, session: Floats, selection: Selection) -> TopK:
         """The same for one session vector, float32 [1, D]."""
-        return self._search(session, *self._coarse(session), 0, selection)
+        return self._search(session, self._coarse(session), 0, selection)
 
-    def _search(
-        self, sessions: Floats, products: Products, rounded: Rounded, row: int, selection: Selection
-    ) -> TopK:
+    def _search(self, sessions: Floats, passed: Passed, row: int, selection: Selection) -> TopK:
         """Answer one session of a batch."""
-        limits = self._limits(selection)
         # Written to, not returned: to make an array, Numba unpickles its class from bytes of its own.
         k = min(selection.k, self.n_items)
         items, scores = np.empty(k, np.int64), np.empty(k, np.float32)
-        n, scored = search(
-            self._coarse.layout, self._room, sessions, products, rounded, row, limits, items, scores
-        )
+        limits = self._limits(selection)
+        n, scored = search(self._coarse.layout, self._places, sessions, passed, row, limits, items, scores)
         self.scored += scored
         self.fallbacks += scored * SHARE > self.n_items
         return TopK(torch.from_numpy(items[:n]), torch.from_numpy(scores[:n]))

@@ -1,40 +1,91 @@
 """The coarse pass of ``certified``: approximate scores of all items, and how wrong they may be.
 
-It reads the leading directions of the table only, in the type that ``products`` multiplies best on this CPU;
-the others lie ready in 8 bits for those items that it leaves. The very first, along which a trained table's
-mean lies, holds so much more than any other that it is no fit for their 8 bits, and stays in float32.
+It reads the leading directions of the table only, in the type that this CPU reads soonest; the others lie
+ready in 8 bits for those items that it leaves. The very first, along which a trained table's mean lies, holds
+so much more than any other that it is no fit for few bits, and stays in float32.
 """
 
+import itertools
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from srec.serving import products
+from srec.serving import nibbles, products
 from srec.serving.loops import (
     BLOCK,
     ROUNDING,
     TINY,
     Floats,
     Layout,
-    Products,
+    Passed,
     Rounded,
     round_sessions,
+    score_products,
     turn_and_round,
 )
 from srec.serving.products import LEVELS, LOOK
 
 CHUNK: Final = 1 << 16  # items that are prepared at once
+ROOM: Final = 1 << 26  # bytes that the scores of a batch may take; larger ones are read in parts
+
+
+class Pass(Protocol):
+    """Scores of all items by some directions of a table, of a few sessions at once."""
+
+    width: int
+    """Numbers of a session that are multiplied."""
+
+    steps: int
+    """Largest whole number of a session; 0 where it is multiplied as it is."""
+
+    dtype: torch.dtype
+    """Of what is multiplied."""
+
+    most: int
+    """Sessions that are best scored at once."""
+
+    def __call__(
+        self, first: Tensor, layout: Layout, rounded: Rounded, rough: Floats, maxima: Floats
+    ) -> None:
+        """Write scores.
+
+        Args:
+            first: numbers of sessions [B, width].
+            layout: of the table.
+            rounded: the sessions.
+            rough: written to, scores [B, blocks, BLOCK].
+            maxima: written to, the largest of each block [B, blocks].
+        """
+
+
+class ByLibrary:
+    """A pass that a library multiplies."""
+
+    most = 32
+
+    def __init__(self, table: Tensor) -> None:
+        """Take rows, int8 or float32 [places, d]."""
+        self._product = products.product(table)
+        self.width, self.steps, self.dtype = table.size(1), self._product.steps, self._product.dtype
+
+    def __call__(
+        self, first: Tensor, layout: Layout, rounded: Rounded, rough: Floats, maxima: Floats
+    ) -> None:
+        """Write scores."""
+        found = self._product(first).numpy().reshape(rough.shape)
+        score_products(found, layout, rounded, rough, maxima)
 
 
 class Coarse:
-    """Approximate scores of all items in blocks of items with like bounds.
+    """Approximate scores of all items in blocks of items with like bounds; for one thread.
 
     Attributes:
         layout: what the search reads.
         place: the place of each item, int64 [V+1]; the first has no meaning.
+        most: sessions that can be asked for at once.
 
     Args:
         items: the item table, float32 [V+1, D]; row 0 is padding. Rows are read in place.
@@ -44,31 +95,40 @@ class Coarse:
     """
 
     def __init__(self, items: Tensor, norms: Tensor | None, directions: Tensor, dims: int) -> None:
-        width = items.size(1)
-        first = 1 + min(dims, width - 1)
-        ends = [first, *range(first + LOOK, width, LOOK), *([width] if first < width else [])]
-        turned, rests, lengths = _project(items, norms, directions, ends)
+        width, kind = items.size(1), products.kind()
+        self._dims = min(dims, width - 1)
+        self._again = self._dims if kind == products.NIBBLES else 0
+        first, last = 1 + self._dims, width + self._again
+        ends = [first, *range(first + LOOK, last, LOOK), *([last] if first < last else [])]
+        turned, rests, lengths = _project(items, norms, directions, [min(end, width) for end in ends])
+        self._directions = directions.clone()  # in this process' own memory, not in pages of a mapped file
+        if self._again:
+            weights = products.balance(turned[:, 1:first])
+            turned[:, 1:first] /= weights
+            self._directions[:, 1:first] *= weights
         at = _places((rests[0] if first < width else lengths).argsort(stable=True))
+
+        levels = {products.NIBBLES: products.IN_4_BITS, products.FLOAT32: 0}.get(kind, LEVELS)
+        remains = _laid(turned[:, 1:first], at)
+        table, scale, read, wrong = _as_read(remains, levels)
+        self._pass: Pass = nibbles.Nibbles(table) if self._again else ByLibrary(table)
+        remains = remains.sub_(table * scale.repeat_interleave(BLOCK).unsqueeze(1))[:, : self._again]
+        left = wrong
+        if self._again:
+            wrong = torch.zeros(len(at))
         codes = torch.zeros(len(at), len(ends) - 1, LOOK, dtype=torch.int8)
-        rounding = ROUNDING * _laid(lengths, at)
-        scales: list[Tensor] = []
-        bounds: list[Tensor] = []
-        read = left = torch.zeros(len(at))
-        start = 1
-        for end, rest in zip(ends, rests, strict=True):
-            eight_bits = start > 1 or products.kind() != products.FLOAT32
-            table, scale, kept, error = _as_read(_laid(turned[:, start:end], at), eight_bits)
-            if start > 1:
-                codes[:, len(scales) - 1, : end - start] = table
-            else:
-                self._product = products.product(table)
-            read, left = torch.hypot(read, kept), torch.hypot(left, error)
+        rounding, scales, bounds = ROUNDING * _laid(lengths, at), [scale], []
+        for look, (start, end) in enumerate(itertools.pairwise([*ends, last])):
+            of_blocks = (block_maxima(part) for part in (read, left, _laid(rests[look], at), rounding))
+            bounds.append(torch.stack([*of_blocks], 1))
+            if look == len(ends) - 1:
+                break
+            parts = _laid(turned[:, start:end], at), remains[:, max(start - width, 0) : max(end - width, 0)]
+            table, scale, kept, error = _as_read(torch.cat(parts, 1), LEVELS)
+            codes[:, look, : end - start] = table
             scales.append(scale)
-            bounds.append(torch.stack([block_maxima(b) for b in (read, left, _laid(rest, at), rounding)], 1))
-            start = end
-        # In memory of this process' own, not in the small pages of a mapped file.
-        self._directions, self._dims = directions.clone(), first - 1
-        self._turned = np.empty((1, width), np.float32)
+            read, wrong = torch.hypot(read, kept), torch.hypot(wrong, error)
+            left = torch.hypot(wrong, remains[:, max(end - width, 0) :].norm(dim=1))
         self.place = np.empty(len(items), np.int64)
         self.place[at.numpy()] = np.arange(len(at))
         self.layout = Layout(
@@ -76,50 +136,66 @@ class Coarse:
             _laid(turned[:, 0], at).view(-1, BLOCK).numpy(),
             codes.numpy(),
             torch.stack(scales).numpy(),
-            torch.stack(bounds).numpy(),
+            bounds[0].T.contiguous().numpy(),
+            torch.stack(bounds)[1:].numpy(),
             items.numpy(),
             np.empty(0, np.float32) if norms is None else norms.numpy(),
         )
-        self._of_one = self._room(1)
+        self.most = max(min(ROOM // (4 * len(at)), self._pass.most), 1)
+        self._turned = np.empty((1, width), np.float32)
+        self._of_one, self._of_many = self._room(1), self._room(0)
 
-    def __call__(self, sessions: Floats) -> tuple[Products, Rounded]:
-        """Multiply sessions [B, D] with the table.
-
-        Returns:
-            products [B, blocks, BLOCK]; what the looks need. The next call may overwrite them.
-        """
-        product, batch = self._product, len(sessions)
-        first, rounded = self._of_one if batch == 1 else self._room(batch)
-        if batch == 1:
-            turn_and_round(sessions, self._directions.numpy(), self._turned, product.steps, rounded)
+    def __call__(self, sessions: Floats) -> Passed:
+        """Score all items for sessions [B, D], at most ``most``; the next call overwrites what is found."""
+        steps, dims, again = self._pass.steps, self._dims, self._again
+        if len(sessions) == 1:
+            first, passed = self._of_one
+            directions = self._directions.numpy()
+            turn_and_round(sessions, directions, self._turned, dims, again, steps, passed.rounded)
         else:
+            first, passed = self._room_for(len(sessions))
             turned = (torch.from_numpy(sessions) @ self._directions).numpy()
-            round_sessions(sessions, turned, product.steps, rounded)
-        return product(first).numpy().reshape(batch, -1, BLOCK), rounded
+            round_sessions(sessions, turned, dims, again, steps, passed.rounded)
+        self._pass(first, self.layout, *passed)
+        return passed
 
-    def _room(self, batch: int) -> tuple[Tensor, Rounded]:
-        """Memory for rounded sessions [B]; the first as the product takes it, too."""
-        first = torch.empty(batch, self._dims, dtype=self._product.dtype)
-        numbers = np.zeros((batch, *self.layout.codes.shape[1:]), np.int16)
-        lengths = np.empty((batch, len(self.layout.bounds), 4), np.float32)
-        return first, Rounded(first.numpy(), numbers, np.empty((batch, 3), np.float32), lengths)
+    def _room_for(self, batch: int) -> tuple[Tensor, Passed]:
+        """The memory of the largest batch so far: new pages would take longer than what is done there."""
+        if batch > len(self._of_many[0]):
+            self._of_many = self._room(batch)
+        first, ((in_pass, in_looks, steps, lengths), rough, maxima) = self._of_many
+        rounded = Rounded(in_pass[:batch], in_looks[:batch], steps[:batch], lengths[:batch])
+        return first[:batch], Passed(rounded, rough[:batch], maxima[:batch])
+
+    def _room(self, batch: int) -> tuple[Tensor, Passed]:
+        """Memory for sessions [B]; the first part of it as the pass takes it, too."""
+        blocks, looks = self.layout.leading.shape[0], self.layout.codes.shape[1]
+        first = torch.zeros(batch, self._pass.width, dtype=self._pass.dtype)
+        rounded = Rounded(
+            first.numpy(),
+            np.zeros((batch, looks, LOOK), np.int16),
+            np.empty((batch, 3), np.float32),
+            np.empty((batch, 1 + looks, 4), np.float32),
+        )
+        rough, maxima = np.empty((batch, blocks, BLOCK), np.float32), np.empty((batch, blocks), np.float32)
+        return first, Passed(rounded, rough, maxima)
 
 
-def _as_read(rows: Tensor, eight_bits: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Rows as a product reads them, in 8 bits or as they are.
+def _as_read(rows: Tensor, levels: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows as a pass or look reads them: whole numbers, or as they are.
 
     Args:
         rows: float32 [places, d].
-        eight_bits: whether to round.
+        levels: the largest whole number; 0 leaves them as they are.
 
     Returns:
         int8 or float32 [places, d]; scales [blocks]; lengths of what is kept of each row and of what is left
         out, [places] each.
     """
     blocks = len(rows) // BLOCK
-    if not eight_bits:
+    if not levels:
         return rows, torch.ones(blocks), rows.norm(dim=1), torch.zeros(len(rows))
-    scales = (block_maxima(rows.norm(torch.inf, dim=1)) / LEVELS).clamp(min=TINY)
+    scales = (block_maxima(rows.norm(torch.inf, dim=1)) / levels).clamp(min=TINY)
     table = torch.zeros(rows.shape, dtype=torch.int8)
     error, length = rows.new_zeros(len(rows)), rows.new_zeros(len(rows))
     for places, chunk in zip(

@@ -6,7 +6,7 @@ of which are over before they have begun; here loops stand around the one produc
 
 import math
 from collections.abc import Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +17,7 @@ from srec.graph.inputs import LoneInputs
 from srec.matmul import rows_by_columns
 from srec.serving.loops import Floats, add_product
 
-Room: TypeAlias = tuple[Tensor, Floats, Tensor]  # what W1 multiplies [rows, D], twice; the product
-KEPT: Final = 128  # rows of the largest such memory that is kept
+KEPT: Final = 128  # rows of the largest product that memory is kept for
 ABSENT: Final = np.float32(-1e30)  # far below any score of attention, and still a number
 SHORTEST: Final = np.float32(1e-12)  # a vector is not scaled up from less, as in ``srec.models.scoring``
 ONE, TWO = np.float32(1), np.float32(2)
@@ -86,22 +85,36 @@ class LoneGceGnn:
 
     def __call__(self, session: LoneInputs) -> Floats:
         """The session's vector, float32 [1, D]."""
-        around, array, raw = self._room(session.ids.size)
-        look_around(self._tables, session, array)
-        raw = rows_by_columns(around, self._w1, raw)
+        room = self._room(session.ids.size)
+        look_around(self._tables, session, room.around)
+        rows_by_columns(room.left, self._w1, room.out)
         vector = np.empty((1, len(self._w1)), np.float32)
-        encode(self._tables, self._weights, session, raw.numpy(), vector)
+        encode(self._tables, self._weights, session, room.raw, vector)
         return vector
 
-    def _room(self, rows: int) -> Room:
-        """Memory for what W1 multiplies and for its product; kept where sessions are short, as most are."""
+    def _room(self, rows: int) -> "Room":
+        """Memory for W1's product; kept where sessions are short, as most are."""
         room = self._rooms.get(rows)
         if room is None:
-            around = torch.empty(rows, len(self._w1))
-            room = around, around.numpy(), torch.empty_like(around)
+            left, out = torch.empty(2, rows, len(self._w1))
+            room = Room(left, left.numpy(), out, out.numpy())
             if rows <= KEPT:
                 self._rooms[rows] = room
         return room
+
+
+class Room(NamedTuple):
+    """Memory for W1's product.
+
+    Attributes:
+        left, around: what it multiplies [rows, D], as tensor and as array.
+        out, raw: what it gives, the same.
+    """
+
+    left: Tensor
+    around: Floats
+    out: Tensor
+    raw: Floats
 
 
 ENCODER: Final = LoneGceGnn

@@ -18,6 +18,7 @@ LOWEST: Final = np.float32(-1e38)  # any finite score reaches it, minus infinity
 
 Floats: TypeAlias = NDArray[np.float32]
 Items: TypeAlias = NDArray[np.int64]
+Places: TypeAlias = NDArray[np.int32]
 Products: TypeAlias = NDArray[np.int32] | NDArray[np.float32]
 
 
@@ -29,9 +30,10 @@ class Layout(NamedTuple):
         leading: the first direction, float32 [blocks, BLOCK].
         codes: the directions that the pass does not read, int8 [places, looks, LOOK].
         scales: what a code of 1 is worth in the pass and in each look, float32 [1 + looks, blocks].
-        bounds: float32 [1 + looks, blocks, 4], each the largest of its block: length of a row, as products
-            read it, in the coded directions read so far; of what that leaves out; of the row in directions
-            not read; of the whole as float32 rounds it. ``certified`` has the sum that they bound.
+        first_bounds: after the pass, float32 [4, blocks], each the largest of its block: length of a row, as
+            products read it, in the coded directions read so far; of what that leaves out; of the row in
+            directions not read; of the whole as float32 rounds it. ``certified`` has the sum that they bound.
+        bounds: the same after each look, [looks, blocks, 4].
         items: the item table, float32 [V+1, D].
         norms: what each item's product is divided by, float32 [V]; empty for one.
     """
@@ -40,6 +42,7 @@ class Layout(NamedTuple):
     leading: Floats
     codes: NDArray[np.int8]
     scales: Floats
+    first_bounds: Floats
     bounds: Floats
     items: Floats
     norms: Floats
@@ -49,7 +52,7 @@ class Rounded(NamedTuple):
     """Sessions as the products read them.
 
     Attributes:
-        first: numbers of the pass, int8 or float32 [B, d].
+        first: numbers of the pass, int8 or float32 [B, d]; zeros behind its last direction.
         numbers: of the looks, int16 [B, looks, LOOK]; zeros behind the last direction.
         steps: value in the first direction; what a number of 1 is worth in the pass and in the looks; float32
             [B, 3].
@@ -94,18 +97,18 @@ class Asked(NamedTuple):
     handicap: Floats
 
 
-class Room(NamedTuple):
-    """Memory that a search writes to, kept for the next: new pages would take longer than what is done there.
+class Passed(NamedTuple):
+    """What the coarse pass found of sessions.
 
     Attributes:
-        rough: scores, float32 [blocks, BLOCK].
-        maxima: the largest of each block, float32 [blocks].
-        places: those that are left, int64 [places].
+        rounded: the sessions as they were read.
+        rough: scores, float32 [B, blocks, BLOCK]; searches write to them.
+        maxima: the largest of each block, float32 [B, blocks].
     """
 
+    rounded: Rounded
     rough: Floats
     maxima: Floats
-    places: Items
 
 
 @compiled
@@ -125,40 +128,46 @@ def add_product(rows: Floats, weights: Floats, out: Floats) -> None:
 
 
 @compiled
-def turn_and_round(
-    sessions: Floats, directions: Floats, turned: Floats, levels: int, rounded: Rounded
+def turn_and_round(  # noqa: PLR0917  an inner loop
+    sessions: Floats, directions: Floats, turned: Floats, dims: int, again: int, levels: int, rounded: Rounded
 ) -> None:
     """Turn sessions [B, D] into the directions [D, D], to ``turned`` [B, D]; then round them."""
     turned[:] = 0
     add_product(sessions, directions, turned)
-    round_sessions(sessions, turned, levels, rounded)
+    round_sessions(sessions, turned, dims, again, levels, rounded)
 
 
 @compiled
-def round_sessions(sessions: Floats, turned: Floats, levels: int, rounded: Rounded) -> None:
+def round_sessions(  # noqa: PLR0917  an inner loop
+    sessions: Floats, turned: Floats, dims: int, again: int, levels: int, rounded: Rounded
+) -> None:
     """Write what the products multiply, and by what the bounds are.
 
     Args:
         sessions: float32 [B, D].
         turned: the same in the directions of the table, float32 [B, D].
+        dims: directions that the pass reads after the first.
+        again: how many of these the looks read once more, after all others.
         levels: largest whole number of the pass; 0 where it multiplies sessions as they are.
         rounded: written to.
     """
     first, numbers, steps, lengths = rounded
-    dims = 1 + first.shape[1]
+    width, behind = turned.shape[1], 1 + dims
     for row in range(len(sessions)):
-        values, whole = turned[row], np.float32(0)
+        values, whole, rest = turned[row], np.float32(0), np.float32(0)
         for value in sessions[row]:
             whole += value * value
+        for j in range(behind, width):
+            rest += values[j] * values[j]
         steps[row, 0] = values[0]
-        steps[row, 1] = _step(values[1:dims], levels) if levels else 1.0
-        steps[row, 2] = _step(values[dims:], FINE)
+        steps[row, 1] = _step(values[1:behind], levels) if levels else 1.0
+        steps[row, 2] = _step(values[1:] if again else values[behind:], FINE)
         inside = wrong = np.float32(0)
         for look in range(lengths.shape[1]):
-            start = 1 if look == 0 else dims + (look - 1) * LOOK
-            for j in range(start, min(dims + look * LOOK, len(values))):
-                value = values[j]
-                inside += value * value
+            start = 1 if look == 0 else behind + (look - 1) * LOOK
+            stop = behind if look == 0 else min(behind + look * LOOK, width + again)
+            for j in range(start, stop):
+                value = values[j] if j < width else values[1 + j - width]
                 if look > 0:
                     number = np.rint(value / steps[row, 2])
                     numbers[row, look - 1, j - start] = np.int16(number)
@@ -171,11 +180,29 @@ def round_sessions(sessions: Floats, turned: Floats, levels: int, rounded: Round
                     first[row, j - 1] = value
                     error = np.float32(0)
                 wrong += error * error
-            rest = whole * np.float32(1 + ROUNDING) - values[0] * values[0] - inside
+                if j < width:
+                    inside += value * value
+                    rest -= value * value if look > 0 else np.float32(0)
             lengths[row, look, 0] = np.sqrt(wrong)
             lengths[row, look, 1] = np.sqrt(inside)
-            lengths[row, look, 2] = np.sqrt(max(rest, np.float32(0)))
+            lengths[row, look, 2] = np.sqrt(max(rest, np.float32(0)) + whole * np.float32(ROUNDING))
             lengths[row, look, 3] = np.sqrt(whole)
+
+
+@compiled
+def score_products(
+    products: Products, layout: Layout, rounded: Rounded, rough: Floats, maxima: Floats
+) -> None:
+    """Products of sessions [B, blocks, BLOCK] -> scores, and each block's largest [B, blocks]."""
+    for row in range(len(products)):
+        along, step = rounded.steps[row, 0], rounded.steps[row, 1]
+        for block in range(products.shape[1]):
+            unit, largest = layout.scales[0, block] * step, np.float32(-np.inf)
+            for i in range(BLOCK):
+                score = np.float32(products[row, block, i]) * unit + layout.leading[block, i] * along
+                rough[row, block, i] = score
+                largest = max(largest, score)
+            maxima[row, block] = largest
 
 
 @compiled
@@ -190,10 +217,9 @@ def _step(values: Floats, levels: int) -> np.float32:
 @compiled
 def search(  # noqa: PLR0917  an inner loop
     layout: Layout,
-    room: Room,
+    places: Places,
     sessions: Floats,
-    products: Products,
-    rounded: Rounded,
+    passed: Passed,
     row: int,
     limits: Limits,
     items: Items,
@@ -203,10 +229,9 @@ def search(  # noqa: PLR0917  an inner loop
 
     Args:
         layout: the table.
-        room: written to.
+        places: memory for those that are left, int32 [places].
         sessions: session vectors, float32 [B, D].
-        products: of the pass in the order of the places, [B, blocks, BLOCK].
-        rounded: the sessions as the products read them.
+        passed: what the pass found of them.
         row: which session.
         limits: of this session.
         items, scores: written to; room for the best k, best first, equal scores by ascending item.
@@ -214,37 +239,29 @@ def search(  # noqa: PLR0917  an inner loop
     Returns:
         how many were found, at most k; how many rows were read in float32 after the seeds.
     """
-    rough, places = room.rough, room.places
+    rounded, rough, maxima = passed.rounded, passed.rough[row], passed.maxima[row]
     numbers, steps, lengths = rounded.numbers[row], rounded.steps[row], rounded.lengths[row]
     asked = Asked(sessions[row], numbers, steps, lengths, limits.excluded, limits.allowed, limits.handicap)
-    _score(layout, asked, products[row], room)
-    threshold = _sure(layout, asked, room, len(items))
-    left = _reaching(layout.bounds, asked.lengths, room, threshold)
-    for look in range(1, len(layout.bounds)):
+    _limit(layout, asked, rough, maxima)
+    threshold = _sure(layout, asked, rough, maxima, len(items))
+    left = _reaching(layout.first_bounds, lengths, rough, maxima, places, threshold)
+    for look in range(len(layout.bounds)):
         left = _look(layout, asked, look, rough, places[:left], threshold)
     return _best(layout, asked, places[:left], items, scores), left
 
 
 @compiled
-def _score(layout: Layout, asked: Asked, products: Products, room: Room) -> None:
-    """Write scores, minus infinity for what must not be answered, and each block's largest."""
-    at, handicap, allowed, rough, maxima = layout.at, asked.handicap, asked.allowed, room.rough, room.maxima
+def _limit(layout: Layout, asked: Asked, rough: Floats, maxima: Floats) -> None:
+    """Take handicaps off the scores, and write minus infinity for what must not be answered."""
+    at, handicap, allowed = layout.at, asked.handicap, asked.allowed
     scores, places = rough.ravel(), len(layout.items) - 1
-    leading, units = asked.steps[0], layout.scales[0] * asked.steps[1]
-    for block in range(len(units)):
-        unit, largest = units[block], np.float32(-np.inf)
-        for i in range(BLOCK):
-            score = np.float32(products[block, i]) * unit + layout.leading[block, i] * leading
-            rough[block, i] = score
-            largest = max(largest, score)
-        maxima[block] = largest
     if len(handicap) or len(allowed):
         for place in range(places):
             if len(handicap):
                 scores[place] -= handicap[at[place] - 1]
             if len(allowed) and not allowed[at[place] - 1]:
                 scores[place] = -np.inf
-        for block in range(len(units)):
+        for block in range(len(maxima)):
             maxima[block] = rough[block].max()
     scores[places:] = -np.inf
     maxima[-1] = rough[-1].max()
@@ -254,12 +271,12 @@ def _score(layout: Layout, asked: Asked, products: Products, room: Room) -> None
 
 
 @compiled
-def _sure(layout: Layout, asked: Asked, room: Room, k: int) -> np.float32:
+def _sure(layout: Layout, asked: Asked, rough: Floats, maxima: Floats, k: int) -> np.float32:
     """A score that k items surely reach: the k-th best of the best items of the most promising blocks.
 
     A little less, so that what float32 rounds off a score that a handicap has made small rules nothing out.
     """
-    rough, maxima, seeds = room.rough, room.maxima, max(SEEDS, k + k // 2)
+    seeds = max(SEEDS, k + k // 2)
     best, blocks, promising = np.empty(seeds, np.float32), np.empty(seeds, np.int64), 0
     least = LOWEST
     for block in range(len(maxima) - 1, -1, -1):  # from the longest rows on: few that follow score higher
@@ -267,16 +284,16 @@ def _sure(layout: Layout, asked: Asked, room: Room, k: int) -> np.float32:
             promising = _insert(best, blocks, promising, maxima[block], block)
             if promising == seeds:
                 least = best[-1]
+    places, scores = np.empty(promising, np.int32), np.empty(k, np.float32)
     for i in range(promising):
-        blocks[i] = blocks[i] * BLOCK + np.argmax(rough[blocks[i]])
-    scores = np.empty(k, np.float32)
-    found = _best(layout, asked, blocks[:promising], np.empty(k, np.int64), scores)
+        places[i] = blocks[i] * BLOCK + np.argmax(rough[blocks[i]])
+    found = _best(layout, asked, places, np.empty(k, np.int64), scores)
     least = scores[k - 1] if found == k else LOWEST
     return np.float32(least - np.float32(ROUNDING) * abs(least))
 
 
 @compiled
-def _best(layout: Layout, asked: Asked, places: Items, items: Items, scores: Floats) -> int:
+def _best(layout: Layout, asked: Asked, places: Places, items: Items, scores: Floats) -> int:
     """Write the best [k] of the items at some places [n], and their scores in float32; how many there are."""
     all_scores = np.empty(len(places), np.float32)
     for i in range(len(places)):  # a loop of its own: see ``_look``
@@ -288,21 +305,32 @@ def _best(layout: Layout, asked: Asked, places: Items, items: Items, scores: Flo
 
 
 @compiled
-def _reaching(bounds: Floats, lengths: Floats, room: Room, threshold: np.float32) -> int:
-    """Write the places whose score can reach a threshold; how many there are."""
-    rough, maxima, places, found = room.rough, room.maxima, room.places, 0
+def _reaching(  # noqa: PLR0917  an inner loop
+    bounds: Floats, lengths: Floats, rough: Floats, maxima: Floats, places: Places, threshold: np.float32
+) -> int:
+    """Write the places whose score can reach a threshold; how many there are.
+
+    In three loops, none of which guesses what the next block does.
+    """
+    needed, blocks, reached, found = np.empty_like(maxima), np.empty(len(maxima), np.int32), 0, 0
+    a, b, c, d = lengths[0]
     for block in range(len(maxima)):
-        needed = threshold - _slack(bounds, 0, block, lengths)
-        if maxima[block] >= needed:
-            for i in range(BLOCK):
-                places[found] = block * BLOCK + i
-                found += rough[block, i] >= needed
+        slack = bounds[0, block] * a + bounds[1, block] * b + (bounds[2, block] * c + bounds[3, block] * d)
+        needed[block] = threshold - slack
+    for block in range(len(maxima)):
+        blocks[reached] = block
+        reached += maxima[block] >= needed[block]
+    for i in range(reached):
+        at, least = blocks[i], needed[blocks[i]]
+        for j in range(BLOCK):
+            places[found] = at * BLOCK + j
+            found += rough[at, j] >= least
     return found
 
 
 @compiled
 def _look(  # noqa: PLR0917  an inner loop
-    layout: Layout, asked: Asked, look: int, rough: Floats, places: Items, threshold: np.float32
+    layout: Layout, asked: Asked, look: int, rough: Floats, places: Places, threshold: np.float32
 ) -> int:
     """Read more directions of some places [n]; put those first that can still reach a threshold; how many.
 
@@ -312,16 +340,19 @@ def _look(  # noqa: PLR0917  an inner loop
     scales, step, scores, kept = layout.scales, asked.steps[2], rough.ravel(), 0
     for i in range(len(places)):
         if i + AHEAD < len(places):
-            prefetch(codes, (places[i + AHEAD] * codes.shape[1] + look - 1) * LOOK)
-        place = places[i]
+            prefetch(codes, (places[i + AHEAD] * codes.shape[1] + look) * LOOK)
+        place = np.int64(places[i])
         block = place // BLOCK
         total = np.int32(0)
         for j in range(LOOK):  # in 32 bits all along, or Numba widens to 64
-            total = np.int32(total + np.int32(codes[place, look - 1, j]) * np.int32(numbers[look - 1, j]))
-        score = scores[place] + np.float32(total) * (scales[look, block] * step)
+            total = np.int32(total + np.int32(codes[place, look, j]) * np.int32(numbers[look, j]))
+        score = scores[place] + np.float32(total) * (scales[1 + look, block] * step)
         scores[place] = score
         places[kept] = place
-        kept += score + _slack(bounds, look, block, lengths) >= threshold
+        slack = np.float32(0)
+        for j in range(4):
+            slack += bounds[look, block, j] * lengths[1 + look, j]
+        kept += score + slack >= threshold
     return kept
 
 
@@ -338,16 +369,6 @@ def _insert(scores: Floats, items: Items, found: int, score: np.float32, item: i
         at -= 1
     scores[at], items[at] = score, item
     return min(found + 1, len(scores))
-
-
-# Arrays are passed whole: a view of a row would be counted in and out of memory.
-@compiled
-def _slack(bounds: Floats, look: int, block: int, lengths: Floats) -> np.float32:
-    """By how much the score of any item of a block may be wrong."""
-    slack = np.float32(0)
-    for i in range(4):
-        slack += bounds[look, block, i] * lengths[look, i]
-    return slack
 
 
 @compiled

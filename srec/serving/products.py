@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 
 LEVELS: Final = 127  # of an 8-bit value in one sign
+IN_4_BITS: Final = 7  # of a 4-bit value
 LOOK: Final = 64  # directions that a look of the certified scan reads of a row before it is judged again
+SMALLEST: Final = 1e-9  # size of a direction that no item has
 FEWER: Final = 63  # of a session's values where products are added up in 16 bits, which overflow with more
 
+NIBBLES: Final = "nibbles"  # in 4 bits, by ``srec.serving.nibbles``
 VNNI, INT8, FLOAT32 = "vnni", "int8", "float32"  # by oneDNN, by FBGEMM, as they are
 
 
@@ -116,8 +119,27 @@ def has_int8() -> bool:
     return has_avx2() and "fbgemm" in torch.backends.quantized.supported_engines
 
 
+def balance(rows: Tensor) -> Tensor:
+    """By what to divide the directions of rows [n, d] that are read in 4 bits: the root of their size, [d].
+
+    Divided by the whole size, all would be as wrong as each other; by nothing, the small ones would be lost.
+    A session is multiplied by the same, so both ends come to bear.
+    """
+    weights = rows.square().mean(0).sqrt().clamp(min=SMALLEST).sqrt()
+    return weights / weights.mean()
+
+
+def has_nibbles() -> bool:
+    """Whether the loops can be compiled that add up products of 4 bits."""
+    from srec.compiled import DOT_PRODUCTS, compiles  # noqa: PLC0415  small catalogues need no compiler
+
+    return compiles(*DOT_PRODUCTS)
+
+
 def kind() -> str:
-    """Which product this CPU is best at: ``VNNI``, ``INT8`` or ``FLOAT32``."""
+    """Which pass this CPU is best at: ``NIBBLES``, or a product of ``VNNI``, ``INT8`` or ``FLOAT32``."""
+    if has_nibbles():
+        return NIBBLES
     if not has_int8():
         return FLOAT32
     return VNNI if has_vnni() else INT8

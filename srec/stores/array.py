@@ -15,8 +15,14 @@ class ArrayStore:
 
     def fetch(self, items: NDArray[np.int32]) -> Rows:
         """Return the rows of ``items``; see ``NeighbourStore.fetch``."""
-        check_items(items, self._n_items)
-        return self._neighbours.take(items, axis=0), self._weights.take(items, axis=0)
+        try:
+            places = items.view(
+                np.uint32
+            )  # what is below 0 becomes too large, which ``take`` refuses by itself
+            return self._neighbours.take(places, axis=0), self._weights.take(places, axis=0)
+        except (IndexError, ValueError):
+            check_items(items, self._n_items)
+            raise
 
     def close(self) -> None:
         """Nothing to release."""
