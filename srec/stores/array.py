@@ -15,12 +15,12 @@ class ArrayStore:
 
     def fetch(self, items: NDArray[np.int32]) -> Rows:
         """Return the rows of ``items``; see ``NeighbourStore.fetch``."""
+        if items.ndim != 1:
+            check_items(items, self._n_items)
+        places = items.view(np.uint32)  # what is below 0 becomes too large, which ``take`` refuses by itself
         try:
-            places = items.view(
-                np.uint32
-            )  # what is below 0 becomes too large, which ``take`` refuses by itself
             return self._neighbours.take(places, axis=0), self._weights.take(places, axis=0)
-        except (IndexError, ValueError):
+        except IndexError:
             check_items(items, self._n_items)
             raise
 
