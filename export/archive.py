@@ -36,6 +36,7 @@ WORKER_FILES = (
     "srec/ids.py",
     "srec/manifest.py",
     "srec/matmul.py",
+    "srec/score_block.py",
     "srec/script.py",
     "srec/topk.py",
     "srec/graph/*.py",

@@ -109,35 +109,38 @@ class Coarse:
         at = _places((rests[0] if first < width else lengths).argsort(stable=True))
 
         levels = {products.NIBBLES: products.IN_4_BITS, products.FLOAT32: 0}.get(kind, LEVELS)
-        remains = _laid(turned[:, 1:first], at)
-        table, scale, read, wrong = _as_read(remains, levels)
-        self._pass: Pass = nibbles.Nibbles(table) if self._again else ByLibrary(table)
-        remains = remains.sub_(table * scale.repeat_interleave(BLOCK).unsqueeze(1))[:, : self._again]
-        left = wrong
+        rows = _laid(turned[:, 1:first], at)
+        table, scale, read, wrong = _as_read(rows, levels)
         if self._again:
+            self._pass: Pass = nibbles.Nibbles(table)
+            remains = rows.sub_(table * scale.repeat_interleave(BLOCK).unsqueeze(1))  # is read again
             wrong = torch.zeros(len(at))
+        else:
+            self._pass, remains = ByLibrary(table), rows[:, :0]
+        lefts = [(scale, read, torch.hypot(wrong, remains.norm(dim=1)))]
         codes = torch.zeros(len(at), len(ends) - 1, LOOK, dtype=torch.int8)
-        rounding, scales, bounds = ROUNDING * _laid(lengths, at), [scale], []
-        for look, (start, end) in enumerate(itertools.pairwise([*ends, last])):
-            of_blocks = (block_maxima(part) for part in (read, left, _laid(rests[look], at), rounding))
-            bounds.append(torch.stack([*of_blocks], 1))
-            if look == len(ends) - 1:
-                break
-            parts = _laid(turned[:, start:end], at), remains[:, max(start - width, 0) : max(end - width, 0)]
-            table, scale, kept, error = _as_read(torch.cat(parts, 1), LEVELS)
-            codes[:, look, : end - start] = table
-            scales.append(scale)
+        for look, (start, end) in enumerate(itertools.pairwise(ends)):
+            once_more = remains[:, max(start - width, 0) : max(end - width, 0)]
+            rows = torch.cat([_laid(turned[:, start:end], at), once_more], 1)
+            codes[:, look, : end - start], scale, kept, error = _as_read(rows, LEVELS)
             read, wrong = torch.hypot(read, kept), torch.hypot(wrong, error)
-            left = torch.hypot(wrong, remains[:, max(end - width, 0) :].norm(dim=1))
+            lefts.append((scale, read, torch.hypot(wrong, remains[:, max(end - width, 0) :].norm(dim=1))))
+        rounding = ROUNDING * _laid(lengths, at)
+        bounds = torch.stack(
+            [
+                torch.stack([block_maxima(part) for part in (read, left, _laid(rest, at), rounding)], 1)
+                for (_, read, left), rest in zip(lefts, rests, strict=True)
+            ]
+        )
         self.place = np.empty(len(items), np.int64)
         self.place[at.numpy()] = np.arange(len(at))
         self.layout = Layout(
             at.numpy(),
             _laid(turned[:, 0], at).view(-1, BLOCK).numpy(),
             codes.numpy(),
-            torch.stack(scales).numpy(),
+            torch.stack([scale for scale, *_ in lefts]).numpy(),
             bounds[0].T.contiguous().numpy(),
-            torch.stack(bounds)[1:].numpy(),
+            bounds[1:].numpy(),
             items.numpy(),
             np.empty(0, np.float32) if norms is None else norms.numpy(),
         )
@@ -170,7 +173,8 @@ class Coarse:
     def _room(self, batch: int) -> tuple[Tensor, Passed]:
         """Memory for sessions [B]; the first part of it as the pass takes it, too."""
         blocks, looks = self.layout.leading.shape[0], self.layout.codes.shape[1]
-        first = torch.zeros(batch, self._pass.width, dtype=self._pass.dtype)
+        with torch.inference_mode(False):  # calls within it and without share this
+            first = torch.zeros(batch, self._pass.width, dtype=self._pass.dtype)
         rounded = Rounded(
             first.numpy(),
             np.zeros((batch, looks, LOOK), np.int16),

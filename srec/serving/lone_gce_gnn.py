@@ -96,7 +96,8 @@ class LoneGceGnn:
         """Memory for W1's product; kept where sessions are short, as most are."""
         room = self._rooms.get(rows)
         if room is None:
-            left, out = torch.empty(2, rows, len(self._w1))
+            with torch.inference_mode(False):  # a batch's memory may be a lone session's next
+                left, out = torch.empty(2, rows, len(self._w1))
             room = Room(left, left.numpy(), out, out.numpy())
             if rows <= KEPT:
                 self._rooms[rows] = room

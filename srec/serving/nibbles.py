@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srec.compiled import compiled, score_block
+from srec.compiled import compiled
+from srec.score_block import score_block
 from srec.serving.loops import BLOCK, Floats, Layout, Rounded
 
 ZERO: Final = np.int32(8)  # what stands for none

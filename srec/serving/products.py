@@ -131,7 +131,9 @@ def balance(rows: Tensor) -> Tensor:
 
 def has_nibbles() -> bool:
     """Whether the loops can be compiled that add up products of 4 bits."""
-    from srec.compiled import DOT_PRODUCTS, compiles  # noqa: PLC0415  small catalogues need no compiler
+    # Small catalogues need no compiler.
+    from srec.compiled import compiles  # noqa: PLC0415
+    from srec.score_block import DOT_PRODUCTS  # noqa: PLC0415
 
     return compiles(*DOT_PRODUCTS)
 

@@ -130,6 +130,11 @@ def test_a_large_catalogue_is_served_by_it(line: Line, monkeypatch: pytest.Monke
         assert alone.items.tolist() == of_batch.items.tolist()
         torch.testing.assert_close(alone.scores, of_batch.scores)
     assert len(calls) == len(sessions)
+    fresh = Artifact(line.artifact).ranker()  # memory that a batch has made serves lone sessions
+    for asked_for in (sessions, sessions[1:2], sessions):
+        answers = fresh.rank_all(asked_for, 20)
+    for left, right in zip(answers, large.rank_all(sessions, 20), strict=True):
+        assert left.items.tolist() == right.items.tolist()
     few, many = sessions * 2, [*sessions * 2, [5]]
     assert len(few) == fast.FEW
     for asked_for, encoded_alone in ((few, len(few)), (many, 0)):
