@@ -50,10 +50,9 @@ class FastScorer:
         gained = [tables[name] for name in GAINS if name in tables]
         self.gains = repeats.Gains.of(*gained) if gained else None
         self.scan = _scan(tables, manifest["heads"])
-        self._encoder_of_one = _lone(tables, manifest.get("lone"))
-        self.lone = None
-        if self._encoder_of_one is not None:
-            self.lone = LoneFastScorer(self._encoder_of_one, cast("CertifiedScan", self.scan), self.gains)
+        self.lone: LoneFastScorer | None = None
+        if of_one := _lone(tables, manifest.get("lone")):
+            self.lone = LoneFastScorer(of_one, cast("CertifiedScan", self.scan), self.gains)
 
     @torch.inference_mode()
     def scores(self, inputs: ModelInputs) -> Tensor:
@@ -89,9 +88,9 @@ class FastScorer:
 
     def _sessions(self, inputs: ModelInputs) -> Tensor:
         """Session vectors, float32 [B, D]."""
-        if self._encoder_of_one is None or len(inputs[0]) > FEW:
+        if self.lone is None or len(inputs[0]) > FEW:
             return cast(Tensor, self.encoder(*self._rows(inputs)))
-        return torch.from_numpy(np.concatenate([self._encoder_of_one(one) for one in apart(inputs)]))
+        return torch.from_numpy(np.concatenate([self.lone.encoder(one) for one in apart(inputs)]))
 
     def _rows(self, inputs: ModelInputs) -> ModelInputs:
         return gather(inputs, self.tables) if self.folded else inputs
@@ -101,16 +100,16 @@ class LoneFastScorer:
     """The same for a session that comes alone, in as few calls as there can be: none finds a warm cache."""
 
     def __init__(self, encoder: LoneEncoder, scan: "CertifiedScan", gains: repeats.Gains | None) -> None:
-        self._encoder, self._scan, self._gains = encoder, scan, gains
+        self.encoder, self.scan, self._gains = encoder, scan, gains
 
     def best(self, clicks: Sequence[int], inputs: LoneInputs, selection: Selection, stages: Stages) -> TopK:
         """Encode, then find the best items by the certified scan."""
-        session = self._encoder(inputs)
+        session = self.encoder(inputs)
         stages.lap(MODEL)
         if self._gains is None:
-            found = self._scan.best_of_one(session, selection)
+            found = self.scan.best_of_one(session, selection)
         else:
-            (found,) = repeats.best(self._scan, self._gains, torch.from_numpy(session), [clicks], [selection])
+            (found,) = repeats.best(self.scan, self._gains, torch.from_numpy(session), [clicks], [selection])
         stages.lap(TOP_K)
         return found
 

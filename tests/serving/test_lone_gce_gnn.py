@@ -21,6 +21,7 @@ from srec.serving import lone_gce_gnn
 from srec.serving.artifact import Artifact
 from srec.serving.lone_gce_gnn import LoneGceGnn, encode, look_around
 from srec.serving.loops import Floats
+from srec.serving.repeats import Gains
 from tests.conftest import Line
 
 ITEMS, K, MAX_CLICKS = 60, 5, 12
@@ -144,3 +145,17 @@ def test_a_large_catalogue_is_served_by_it(line: Line, monkeypatch: pytest.Monke
         for left, right in zip(found, expected, strict=True):
             assert left.items.tolist() == right.items.tolist()
             torch.testing.assert_close(left.scores, right.scores)
+
+
+def test_clicked_items_gain_alone_as_in_a_batch(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "SMALL", 0)
+    ranker = Artifact(line.artifact).ranker()
+    plain, scorer = ranker.rank_all([[3, 9, 3]], 20)[0], cast(fast.FastScorer, ranker.scorer)
+    scorer.gains = Gains([0.5, 0.25], [1.0, 2.0], 0.1)
+    assert scorer.lone is not None
+    scorer.lone = fast.LoneFastScorer(scorer.lone.encoder, scorer.lone.scan, scorer.gains)
+    for session in ([3, 9, 3], [1], list(range(1, 30))):
+        (alone,), both = ranker.rank_all([session], 20), ranker.rank_all([session, [5]], 20)
+        assert alone.items.tolist() == both[0].items.tolist()
+        torch.testing.assert_close(alone.scores, both[0].scores)
+    assert ranker.rank_all([[3, 9, 3]], 20)[0].items.tolist() != plain.items.tolist()
