@@ -98,6 +98,9 @@ def _left_over(
         scales = balanced.norm(torch.inf, dim=1, keepdim=True).clamp(min=TINY) / IN_4_BITS
         remains = (balanced - (balanced / scales).round() * scales).norm(dim=1)  # [n]
         wrong = (turned[:, 1:d] * weights).norm(dim=1, keepdim=True) * remains
-        found = (float((one >= threshold).float().mean()) for one in (reach, reach + wrong))
-        shares.append((next(found), next(found)))
+        shares.append((_share(reach >= threshold), _share(reach + wrong >= threshold)))
     return shares
+
+
+def _share(found: Tensor) -> float:
+    return float(found.float().mean())

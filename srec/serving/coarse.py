@@ -47,13 +47,10 @@ class Pass(Protocol):
     most: int
     """Sessions that are best scored at once."""
 
-    def __call__(
-        self, first: Tensor, layout: Layout, rounded: Rounded, rough: Floats, maxima: Floats
-    ) -> None:
+    def __call__(self, layout: Layout, rounded: Rounded, rough: Floats, maxima: Floats) -> None:
         """Write scores.
 
         Args:
-            first: numbers of sessions [B, width].
             layout: of the table.
             rounded: the sessions.
             rough: written to, scores [B, blocks, BLOCK].
@@ -71,11 +68,9 @@ class ByLibrary:
         self._product = products.product(table)
         self.width, self.steps, self.dtype = table.size(1), self._product.steps, self._product.dtype
 
-    def __call__(
-        self, first: Tensor, layout: Layout, rounded: Rounded, rough: Floats, maxima: Floats
-    ) -> None:
+    def __call__(self, layout: Layout, rounded: Rounded, rough: Floats, maxima: Floats) -> None:
         """Write scores."""
-        found = self._product(first).numpy().reshape(rough.shape)
+        found = self._product(torch.from_numpy(rounded.first)).numpy().reshape(rough.shape)
         score_products(found, layout, rounded, rough, maxima)
 
 
@@ -101,11 +96,12 @@ class Coarse:
         first, last = 1 + self._dims, width + self._again
         ends = [first, *range(first + LOOK, last, LOOK), *([last] if first < last else [])]
         turned, rests, lengths = _project(items, norms, directions, [min(end, width) for end in ends])
-        self._directions = directions.clone()  # in this process' own memory, not in pages of a mapped file
+        directions = directions.clone()  # in this process' own memory, not in pages of a mapped file
+        self._directions = directions.numpy()
         if self._again:
             weights = products.balance(turned[:, 1:first])
             turned[:, 1:first] /= weights
-            self._directions[:, 1:first] *= weights
+            directions[:, 1:first] *= weights
         at = _places((rests[0] if first < width else lengths).argsort(stable=True))
 
         levels = {products.NIBBLES: products.IN_4_BITS, products.FLOAT32: 0}.get(kind, LEVELS)
@@ -152,37 +148,34 @@ class Coarse:
         """Score all items for sessions [B, D], at most ``most``; the next call overwrites what is found."""
         steps, dims, again = self._pass.steps, self._dims, self._again
         if len(sessions) == 1:
-            first, passed = self._of_one
-            directions = self._directions.numpy()
-            turn_and_round(sessions, directions, self._turned, dims, again, steps, passed.rounded)
+            passed = self._of_one
+            turn_and_round(sessions, self._directions, self._turned, dims, again, steps, passed.rounded)
         else:
-            first, passed = self._room_for(len(sessions))
-            turned = (torch.from_numpy(sessions) @ self._directions).numpy()
+            passed = self._room_for(len(sessions))
+            turned = (torch.from_numpy(sessions) @ torch.from_numpy(self._directions)).numpy()
             round_sessions(sessions, turned, dims, again, steps, passed.rounded)
-        self._pass(first, self.layout, *passed)
+        self._pass(self.layout, *passed)
         return passed
 
-    def _room_for(self, batch: int) -> tuple[Tensor, Passed]:
+    def _room_for(self, batch: int) -> Passed:
         """The memory of the largest batch so far: new pages would take longer than what is done there."""
-        if batch > len(self._of_many[0]):
+        if batch > len(self._of_many.rough):
             self._of_many = self._room(batch)
-        first, ((in_pass, in_looks, steps, lengths), rough, maxima) = self._of_many
+        (in_pass, in_looks, steps, lengths), rough, maxima = self._of_many
         rounded = Rounded(in_pass[:batch], in_looks[:batch], steps[:batch], lengths[:batch])
-        return first[:batch], Passed(rounded, rough[:batch], maxima[:batch])
+        return Passed(rounded, rough[:batch], maxima[:batch])
 
-    def _room(self, batch: int) -> tuple[Tensor, Passed]:
-        """Memory for sessions [B]; the first part of it as the pass takes it, too."""
+    def _room(self, batch: int) -> Passed:
+        """Memory for sessions [B]."""
         blocks, looks = self.layout.leading.shape[0], self.layout.codes.shape[1]
-        with torch.inference_mode(False):  # calls within it and without share this
-            first = torch.zeros(batch, self._pass.width, dtype=self._pass.dtype)
         rounded = Rounded(
-            first.numpy(),
+            torch.zeros(batch, self._pass.width, dtype=self._pass.dtype).numpy(),
             np.zeros((batch, looks, LOOK), np.int16),
             np.empty((batch, 3), np.float32),
             np.empty((batch, 1 + looks, 4), np.float32),
         )
         rough, maxima = np.empty((batch, blocks, BLOCK), np.float32), np.empty((batch, blocks), np.float32)
-        return first, Passed(rounded, rough, maxima)
+        return Passed(rounded, rough, maxima)
 
 
 def _as_read(rows: Tensor, levels: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -66,6 +66,20 @@ class Tables(NamedTuple):
     side: Floats
 
 
+class Room(NamedTuple):
+    """Memory for W1's product.
+
+    Attributes:
+        left, around: what it multiplies [rows, D], as tensor and as array.
+        out, raw: what it gives, the same.
+    """
+
+    left: Tensor
+    around: Floats
+    out: Tensor
+    raw: Floats
+
+
 class LoneGceGnn:
     """Session vectors of one hop, one at a time; for one thread, since calls share the memory they write to.
 
@@ -92,7 +106,7 @@ class LoneGceGnn:
         encode(self._tables, self._weights, session, room.raw, vector)
         return vector
 
-    def _room(self, rows: int) -> "Room":
+    def _room(self, rows: int) -> Room:
         """Memory for W1's product; kept where sessions are short, as most are."""
         room = self._rooms.get(rows)
         if room is None:
@@ -102,20 +116,6 @@ class LoneGceGnn:
             if rows <= KEPT:
                 self._rooms[rows] = room
         return room
-
-
-class Room(NamedTuple):
-    """Memory for W1's product.
-
-    Attributes:
-        left, around: what it multiplies [rows, D], as tensor and as array.
-        out, raw: what it gives, the same.
-    """
-
-    left: Tensor
-    around: Floats
-    out: Tensor
-    raw: Floats
 
 
 ENCODER: Final = LoneGceGnn

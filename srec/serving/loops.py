@@ -85,16 +85,14 @@ class Asked(NamedTuple):
     Attributes:
         session: its vector, float32 [D].
         numbers, steps, lengths: its rows of ``Rounded``.
-        excluded, allowed, handicap: its ``Limits``.
+        limits: of its answer.
     """
 
     session: Floats
     numbers: NDArray[np.int16]
     steps: Floats
     lengths: Floats
-    excluded: Items
-    allowed: NDArray[np.bool_]
-    handicap: Floats
+    limits: Limits
 
 
 class Passed(NamedTuple):
@@ -241,8 +239,8 @@ def search(  # noqa: PLR0917  an inner loop
     """
     rounded, rough, maxima = passed.rounded, passed.rough[row], passed.maxima[row]
     numbers, steps, lengths = rounded.numbers[row], rounded.steps[row], rounded.lengths[row]
-    asked = Asked(sessions[row], numbers, steps, lengths, limits.excluded, limits.allowed, limits.handicap)
-    _limit(layout, asked, rough, maxima)
+    asked = Asked(sessions[row], numbers, steps, lengths, limits)
+    _limit(layout, limits, rough, maxima)
     threshold = _sure(layout, asked, rough, maxima, len(items))
     left = _reaching(layout.first_bounds, lengths, rough, maxima, places, threshold)
     for look in range(len(layout.bounds)):
@@ -251,9 +249,9 @@ def search(  # noqa: PLR0917  an inner loop
 
 
 @compiled
-def _limit(layout: Layout, asked: Asked, rough: Floats, maxima: Floats) -> None:
+def _limit(layout: Layout, limits: Limits, rough: Floats, maxima: Floats) -> None:
     """Take handicaps off the scores, and write minus infinity for what must not be answered."""
-    at, handicap, allowed = layout.at, asked.handicap, asked.allowed
+    at, handicap, allowed = layout.at, limits.handicap, limits.allowed
     scores, places = rough.ravel(), len(layout.items) - 1
     if len(handicap) or len(allowed):
         for place in range(places):
@@ -265,7 +263,7 @@ def _limit(layout: Layout, asked: Asked, rough: Floats, maxima: Floats) -> None:
             maxima[block] = rough[block].max()
     scores[places:] = -np.inf
     maxima[-1] = rough[-1].max()
-    for place in asked.excluded:
+    for place in limits.excluded:
         scores[place] = -np.inf
         maxima[place // BLOCK] = rough[place // BLOCK].max()
 
@@ -379,6 +377,6 @@ def _exact(layout: Layout, asked: Asked, item: int) -> np.float32:
         score += items[item, j] * session[j]
     if len(layout.norms):
         score /= layout.norms[item - 1]
-    if len(asked.handicap):
-        score -= asked.handicap[item - 1]
+    if len(asked.limits.handicap):
+        score -= asked.limits.handicap[item - 1]
     return score

@@ -39,9 +39,7 @@ class Nibbles:
         self._codes = packed(table)
         self.width = TOGETHER * self._codes.shape[1]
 
-    def __call__(
-        self, first: Tensor, layout: Layout, rounded: Rounded, rough: Floats, maxima: Floats
-    ) -> None:
+    def __call__(self, layout: Layout, rounded: Rounded, rough: Floats, maxima: Floats) -> None:
         """Write scores."""
         score_nibbles(self._codes, layout, rounded, rough, maxima)
 

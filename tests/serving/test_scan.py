@@ -98,7 +98,7 @@ def test_few_bits_are_multiplied_right_to_the_last_one() -> None:
         nothing = certified_scan(torch.zeros(2, 2), None, 1)._coarse.layout
         layout = nothing._replace(leading=leading, scales=scales)
         rough, maxima = np.empty((sessions, 4, BLOCK), np.float32), np.empty((sessions, 4), np.float32)
-        coded(torch.from_numpy(numbers), layout, rounded, rough, maxima)
+        coded(layout, rounded, rough, maxima)
         products_of_all = numbers[:, :width].astype(np.int64) @ table.T.astype(np.int64)
         expected = 2 * products_of_all.reshape(rough.shape) + np.multiply.outer(np.arange(sessions), leading)
         np.testing.assert_array_equal(rough, expected)
