@@ -1,4 +1,4 @@
-"""Numba's compiler for the loops that every request runs; it comes in a wheel and needs nothing of the host.
+"""Numba's compiler for loops that no library has; it comes in a wheel and needs nothing of the host.
 
 Where an answer hangs on the one before it, tensors take a call a step and numbers far more than they need. A
 successor of Numba replaces this file.
