@@ -74,9 +74,15 @@ class TestServe:
         answer: dict[str, str] = json.loads(child.stdout.readline())
         return answer
 
+    def ready(self, child: subprocess.Popen[str]) -> dict[str, str]:
+        """The ServiceInfo; where the start takes long, neighbours are loaded again before it."""
+        while "predictions_url" not in (info := self.read(child)):
+            pass
+        return info
+
     def test_ctrl_c_twice_ends_everything(self, child: subprocess.Popen[str]) -> None:
         folder = Path(self.read(child)["redis_url"].removeprefix("unix://")).parent
-        info = self.read(child)
+        info = self.ready(child)
         assert client.post(info["predictions_url"], b"{}").status == 200
         groups = (int(info["java_pid"]), int(info["redis_pid"]))
         assert [len(processes.members(group)) for group in groups] == [2, 1]  # Java and a worker; Redis
@@ -97,7 +103,7 @@ class TestServe:
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
     def test_a_killed_parent_takes_its_servers_along(self, child: subprocess.Popen[str]) -> None:
         folder = Path(self.read(child)["redis_url"].removeprefix("unix://")).parent
-        info = self.read(child)
+        info = self.ready(child)
         child.kill()
         wait_until(lambda: processes_of(folder) + processes.members(int(info["redis_pid"])) == [], STOP_LIMIT)
 
