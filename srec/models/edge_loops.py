@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from srec.compiled import compiled
+from srec.models import edge_tensors
 
 ONE: Final = np.float32(1)
 ZERO: Final = np.float32(0)
@@ -61,20 +61,13 @@ class EdgeScores(torch.autograd.Function):
         return gradients, others[0], others[1], None, None, None, None, None
 
 
-class WeightedSum(torch.autograd.Function):
-    """See ``srec.models.edges.weighted_sum``."""
-
-    @staticmethod
-    def forward(ctx: Any, *given: Tensor) -> Tensor:
-        """As there."""
-        shares, of_pairs, around, _, order, starts = given
-        ctx.save_for_backward(shares, of_pairs, order, starts)
-        return F.embedding_bag(around, of_pairs, per_sample_weights=shares, mode="sum")
+class WeightedSum(edge_tensors.WeightedSum):
+    """See ``srec.models.edges.weighted_sum``; the sums are bags, only their gradients are worth loops."""
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of the shares and of the vectors."""
-        shares, of_pairs, order, starts = ctx.saved_tensors
+        shares, of_pairs, _, order, starts = ctx.saved_tensors
         of_shares, gradients = torch.zeros_like(shares), torch.empty_like(of_pairs)
         given = (shares.numpy(), of_pairs.numpy(), upstream[0].contiguous().numpy())
         edges = _ByTarget(order.numpy(), starts.numpy())
@@ -97,6 +90,13 @@ def _score(scoring: _Scoring, around: Places, weights: Floats, scores: Floats) -
 
 
 @compiled
+def _edges_to(pair: int, edges: _ByTarget) -> Places:
+    """The edges that lead to a pair, row * K + column each."""
+    stop = edges.starts[pair + 1] if pair + 1 < len(edges.starts) else len(edges.order)
+    return edges.order[edges.starts[pair] : stop]
+
+
+@compiled
 def _score_gradients(
     scoring: _Scoring, edges: _ByTarget, given: tuple[Floats, Floats], gradients: Floats, others: Floats
 ) -> None:
@@ -113,9 +113,8 @@ def _score_gradients(
     below = np.float32(scoring.slope)
     weights, surplus = given
     for pair in range(len(edges.starts)):
-        stop = edges.starts[pair + 1] if pair + 1 < len(edges.starts) else len(edges.order)
         gradients[pair] = ZERO
-        for edge in edges.order[edges.starts[pair] : stop]:
+        for edge in _edges_to(pair, edges):
             row, column = edge // weights.shape[1], edge % weights.shape[1]
             weight, more = weights[row, column], surplus[row, column]
             for d in range(len(q)):
@@ -142,9 +141,8 @@ def _sum_gradients(
     """
     shares, of_pairs, sums = given
     for pair in range(len(edges.starts)):
-        stop = edges.starts[pair + 1] if pair + 1 < len(edges.starts) else len(edges.order)
         gradients[pair] = ZERO
-        for edge in edges.order[edges.starts[pair] : stop]:
+        for edge in _edges_to(pair, edges):
             row, column = edge // shares.shape[1], edge % shares.shape[1]
             share, product = shares[row, column], ZERO
             for d in range(of_pairs.shape[1]):
