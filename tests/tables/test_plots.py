@@ -21,7 +21,7 @@ def row(label: str, milliseconds: float, mrr: float) -> dict[str, Any]:
 
 
 ROWS = [
-    row("a blend of one model with another, and both of them with a third", 1.0, 0.20),
+    row("the row of a blend of two models, itself blended with another one", 1.0, 0.20),
     *(row(f"row {n}", 0.5 + n / 5, n / 100) for n in range(25)),
 ]
 
@@ -32,7 +32,6 @@ def test_the_legend_is_whole(plot: Any) -> None:
     drawn = ET.fromstring(plot("Title", ROWS, "mrr@20"))
     width, height = map(float, drawn.attrib["viewBox"].split()[2:])
     labels = [text for text in drawn.iter(f"{SVG}text") if "row" in (text.text or "")]
-    labels += [text for text in drawn.iter(f"{SVG}text") if "a blend" in (text.text or "")]
     assert len(labels) == len(ROWS)
     for label in labels:
         assert float(label.attrib["x"]) + WIDEST * len(label.text or "") <= width
