@@ -40,6 +40,7 @@ class TableRunner:
         self.work, self.results, self.limits, self.note = work, results, limits, note
         self.steps = Steps(config, work, results, limits.threads, note)
         self.failures: list[str] = []
+        self._prepared: dict[str, bool] = {}
         self._began = time.monotonic()
 
     def run(self) -> None:
@@ -65,16 +66,24 @@ class TableRunner:
     def _row(self, row: Row, dataset: str) -> None:
         """All seeds of a row on a data set, then what is made of its finished runs."""
         jobs, complete = self._jobs(row, dataset), True
+        if not jobs or not self._is_prepared(dataset):
+            return
         for job in jobs:
             complete &= self._attempt(
                 f"{row.label}, {dataset}, seed {job.seed}", partial(self.steps.job, job)
             )
-        if not jobs or not complete:
+        if not complete:
             return
         if self.config.served:
             self._attempt(f"{row.label}, {dataset}, served", partial(self.steps.served, jobs[0]))
         if row.stability:
             self._attempt(f"{row.label}, {dataset}, stability", partial(self.steps.stability, jobs))
+
+    def _is_prepared(self, dataset: str) -> bool:
+        """Prepare a data set, once: where that fails none of its rows is tried."""
+        if dataset not in self._prepared:
+            self._prepared[dataset] = self._attempt(dataset, partial(self.steps.prepare, dataset))
+        return self._prepared[dataset]
 
     def _compare(self, row: Row, dataset: str) -> None:
         """A row with the base row: a matter of seconds, whatever the time."""
@@ -85,19 +94,20 @@ class TableRunner:
         step = partial(self.steps.comparison, self._jobs(row, dataset), others)
         self._guarded(f"{row.label}, {dataset}, comparison", step)
 
-    def _attempt(self, what: str, step: Callable[[], None]) -> bool:
+    def _attempt(self, what: str, step: Callable[[], object]) -> bool:
         """Take a step unless the time is over; False where it is not finished."""
         minutes = self.limits.minutes
         if minutes is not None and time.monotonic() - self._began >= 60 * minutes:
             return False
         return self._guarded(what, step)
 
-    def _guarded(self, what: str, step: Callable[[], None]) -> bool:
-        """Take a step; what fails is remembered, and False."""
+    def _guarded(self, what: str, step: Callable[[], object]) -> bool:
+        """Take a step; what fails is told of, its first line remembered, and False."""
         try:
             step()
         except SrecError as error:
-            self.failures.append(f"{what}: {error}")
-            self.note(f"{what}: {error}")
+            told = f"{what}: {error}"
+            self.failures.append(told.splitlines()[0])
+            self.note(told)
             return False
         return True

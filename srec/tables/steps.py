@@ -35,7 +35,7 @@ class Steps:
 
     def job(self, job: Job) -> None:
         """One row of one seed, unless its figures are there."""
-        data = self._prepare(job.dataset)
+        data = self.prepare(job.dataset)
         digest = self.plan.digest(job)
         if self.results.is_finished(job, digest, data):
             return
@@ -63,7 +63,7 @@ class Steps:
         shown = ", ".join(f"{metric} {100 * figures[metric]:.2f}" for metric in self.config.metrics)
         self.note(f"{job.row.label}, {job.dataset}, seed {job.seed}: {shown}")
 
-    def _prepare(self, dataset: str) -> str:
+    def prepare(self, dataset: str) -> str:
         """DATA of a data set, prepared again where its files or options have changed; returns its digest."""
         if dataset in self._data:
             return self._data[dataset]

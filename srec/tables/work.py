@@ -76,11 +76,12 @@ class Work:
         log.parent.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         with log.open("a") as stream:
+            first = stream.tell()
             stream.write(f"$ {self.shown(arguments)}\n")
             stream.flush()
             code = self.launch(arguments, stream)
         if code:
-            last = "\n  ".join(log.read_text().splitlines()[-LAST_LINES:])
+            last = "\n  ".join(log.read_bytes()[first:].decode().splitlines()[-LAST_LINES:])
             raise SrecError(f"`srec {arguments[0]}` of {name} failed ({code}), see {log}:\n  {last}")
         return time.monotonic() - began
 

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from srec.cli import app
-from srec.errors import InputError
+from srec.errors import InputError, SrecError
 from srec.tables.config import read_config
 from srec.tables.results import Results
 from srec.tables.runner import Limits, TableRunner
@@ -160,12 +160,27 @@ def test_a_new_data_set_needs_the_yaml_only_and_a_failure_stops_no_other_row(ben
     )
     (bench.folder / "root" / "two" / "test.txt").rename(bench.folder / "root" / "away")
     runner = bench.run(datasets=("two", "three"), only=("markov", "popularity"))
-    assert len(runner.failures) == 4
-    assert all("failed (1), see" in failure for failure in runner.failures)
+    assert [failure.partition(" of ")[0] for failure in runner.failures] == [
+        "two: `srec prepare`",
+        "three: `srec prepare`",
+    ]
+    assert bench.asked == ["prepare", "prepare"]  # once a data set, whatever its rows
     (bench.folder / "root" / "away").rename(bench.folder / "root" / "two" / "test.txt")
     assert bench.run(datasets=("three",), only=("markov", "popularity")).failures == []
     assert bench.asked == ["prepare", *2 * ["train", "evaluate", "export", "evaluate"], "compare"]
     assert "## Third" in bench.page
+
+
+def test_a_failure_quotes_the_log_of_its_own_command(tmp_path: Path) -> None:
+    def fails(arguments: Sequence[str], output: TextIO) -> int:
+        output.write(f"no such {arguments[1]}\n")
+        return 1
+
+    work = Work(tmp_path / "work", tmp_path, fails)
+    for name in ("first", "second"):
+        with pytest.raises(SrecError) as failure:
+            work.command(["prepare", name], "data")
+        assert str(failure.value).splitlines()[1:] == [f"  $ srec prepare {name}", f"  no such {name}"]
 
 
 def test_killed_in_a_training_it_goes_on_from_the_last_epoch(tmp_path: Path) -> None:
