@@ -198,8 +198,9 @@ def _check_second(run: Run, second: Run, option: str) -> None:
             f"{option} {second.folder} was trained on other data than {run.folder} "
             f"({digests[1][:12]}, not {digests[0][:12]}): train both on the same DATA"
         )
-    if "new_games" in run.record:
-        raise InputError(f"{run.folder} has new games, which {second.folder} does not know: leave one out")
+    for one, other in ((run, second), (second, run)):
+        if "new_games" in one.record:
+            raise InputError(f"{one.folder} has new games, which {other.folder} does not know: leave one out")
 
 
 def _about(run: Run) -> dict[str, Any]:

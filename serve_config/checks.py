@@ -4,7 +4,7 @@ import http.client
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from srec.errors import DataError, HostError, InputError
 from srec.io import read_json
 from srec.serve_config import client
 from srec.serving.artifact import GOLDEN, Artifact
-from srec.serving.golden import ANSWERED, agrees
-from srec.topk import TopK
+from srec.serving.contract import Request
+from srec.serving.golden import ANSWERED, bound_of
 
 COMPARED = 10  # ranks of the shadow sample
 _BUSY_TRIES = 20
@@ -46,20 +46,24 @@ class Comparison:
 
 
 def check_golden(url: str, artifact: Artifact) -> int:
-    """Ask ``url`` every golden session of the artifact; returns how many, ``DataError`` on any difference."""
-    vocabulary = artifact.catalogue.vocabulary
-    records = read_json(artifact.folder / GOLDEN)
-    for record in records:
-        appids = [vocabulary.appid(item) for item in record["clicks"]]
-        answer, _ = _ask(url, appids, ANSWERED)
-        items = [vocabulary.item(one["appid"]) for one in answer["items"]]
-        scores = [one["score"] for one in answer["items"]]
-        if not agrees(record, TopK(torch.tensor(items), torch.tensor(scores))):
+    """Ask ``url`` every golden session of the artifact; returns how many, ``DataError`` on any difference.
+
+    What is due the artifact answers here and now: a service answers with all that is in it, models beside the
+    main one and new games included, while the golden answers are those of each model alone.
+    """
+    predictor = artifact.predictor()
+    sessions = golden_sessions(artifact)
+    for appids in sessions:
+        request = Request(appids=appids, k=ANSWERED, exclude_clicked=False)
+        (due,) = predictor.answer([request], ["golden"])
+        answer, _ = _ask(url, request)
+        if not _same(due, answer):
             raise DataError(
-                f"golden session {appids} (appids) is answered over HTTP with other games than at export: "
-                f"{[one['appid'] for one in answer['items'][:5]]}..."
+                f"golden session {appids} (appids) is answered over HTTP by {answer['source']} with "
+                f"{[one['appid'] for one in answer['items'][:5]]}..., by the archive itself by "
+                f"{due['source']} with {[one['appid'] for one in due['items'][:5]]}..."
             )
-    return len(records)
+    return len(sessions)
 
 
 def compare(old_url: str, new_url: str, sessions: Sequence[Sequence[int]]) -> Comparison:
@@ -70,7 +74,7 @@ def compare(old_url: str, new_url: str, sessions: Sequence[Sequence[int]]) -> Co
     for appids in sessions:
         best: list[set[int]] = []
         for which, url in enumerate((old_url, new_url)):
-            answer, seconds = _ask(url, appids, COMPARED)
+            answer, seconds = _ask(url, Request(appids=list(appids), k=COMPARED, exclude_clicked=False))
             best.append({one["appid"] for one in answer["items"]})
             answered[which] += bool(best[which])
             times[which].append(seconds * 1000)
@@ -109,9 +113,26 @@ def read_sessions(file: Path) -> list[list[int]]:
     return sessions
 
 
-def _ask(url: str, appids: Sequence[int], k: int) -> tuple[dict[str, Any], float]:
+def _same(due: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
+    """Whether two answers of the contract are the same, as far as float32 tells.
+
+    Games whose scores are as good as equal may have changed places, also across the last rank.
+    """
+    if due["source"] != answer["source"] or len(due["items"]) != len(answer["items"]):
+        return False
+    scores = {one["appid"]: one["score"] for one in due["items"]}
+    bound = bound_of(torch.tensor([0.0, *scores.values()]))
+    last = min(scores.values(), default=0.0)
+    return all(
+        abs(one["score"] - there["score"]) <= bound
+        and abs(one["score"] - scores.get(one["appid"], last)) <= bound
+        for one, there in zip(answer["items"], due["items"], strict=True)
+    )
+
+
+def _ask(url: str, request: Request) -> tuple[dict[str, Any], float]:
     """The answer and the seconds it took; a full queue is asked again for a while."""
-    body = json.dumps({"appids": list(appids), "k": k, "exclude_clicked": False}).encode()
+    body = request.model_dump_json(exclude_defaults=True).encode()
     for _ in range(_BUSY_TRIES):
         start = time.perf_counter()
         try:

@@ -44,18 +44,23 @@ class NewGames:
         return selection._replace(handicap=handicap)
 
     def rank(self, rank: Rank, selections: Sequence[Selection]) -> list[TopK]:
-        """The best items of every session, exactly, under the limit.
+        """The best items of every session, exactly, with the bonus and under the limit."""
+        return self.limited(rank, [self.favour(selection) for selection in selections])
+
+    def limited(self, rank: Rank, selections: Sequence[Selection]) -> list[TopK]:
+        """The same without the bonus.
 
         The best of all is asked for first. Where it holds too many new games, the first ones of them are
         the best new games there are; the rest of the answer is the best of the others.
         """
-        favoured = [self.favour(selection) for selection in selections]
-        found = rank(range(len(favoured)), favoured)
-        over = [place for place, best in enumerate(found) if self._count(best) > self.most(favoured[place].k)]
+        found = rank(range(len(selections)), selections)
+        over = [
+            place for place, best in enumerate(found) if self._count(best) > self.most(selections[place].k)
+        ]
         if over:
-            others = rank(over, [self._without_new(favoured[place]) for place in over])
+            others = rank(over, [self._without_new(selections[place]) for place in over])
             for place, rest in zip(over, others, strict=True):
-                found[place] = self._merged(found[place], rest, favoured[place].k)
+                found[place] = self._merged(found[place], rest, selections[place].k)
         return found
 
     def _count(self, best: TopK) -> int:

@@ -20,6 +20,7 @@ from srec.topk import Selection, TopK, select
 POPULAR = "popular"  # the source of an answer to a visitor of whom nothing is known
 SHORT_SESSION = "short-session"  # the source of an answer by the artifact's model for few clicks
 BY_TAGS = "tags"  # the source of an answer by what the clicked games are, not by who clicked them
+AT_ONCE = 32  # requests that are encoded together: bodies of many requests would fill a worker's memory
 NO_FILTERS = Filters()
 
 
@@ -130,7 +131,8 @@ class Predictor:
             RequestError: a request that ``check`` refuses; ask it first where others share the batch.
         """
         asked = [self._ask(request) for request in requests]
-        found = self._find(asked)
+        firsts = range(0, len(asked), AT_ONCE)
+        found = [one for first in firsts for one in self._find(asked[first : first + AT_ONCE])]
         return [self._form(*one) for one in zip(asked, found, request_ids, strict=True)]
 
     def _ask(self, request: Request) -> _Asked:
@@ -199,8 +201,13 @@ class Predictor:
         )
 
     def _popular(self, one: _Asked) -> _Found:
-        ranking = select(self._popularity.unsqueeze(0).clone(), [one.selection])[0]
+        chosen = [one.selection]
+        new_games = self.new_games
+        (ranking,) = new_games.limited(self._by_clicks, chosen) if new_games else self._by_clicks([0], chosen)
         return _Found(POPULAR, ranking, reasons=[()] * len(ranking.items))
+
+    def _by_clicks(self, places: Sequence[int], selections: Sequence[Selection]) -> list[TopK]:
+        return select(self._popularity.repeat(len(places), 1), selections)
 
     def _form(self, asked: _Asked, found: _Found, request_id: str) -> dict[str, Any]:
         appid, names = self.catalogue.vocabulary.appid, self.catalogue.names

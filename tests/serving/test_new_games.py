@@ -73,3 +73,11 @@ def test_a_new_game_is_answered_within_its_share_and_filters_hold() -> None:
     requests = [Request(appids=[appid], k=4, exclude_clicked=False) for appid in (50, 10)]
     both = predictor.answer(requests, ["a", "b"])
     assert [answered(one) for one in both] == [[50, 40, 30, 20], [10, 20, 30, 40]]
+
+
+def test_popular_games_keep_to_the_share_too() -> None:
+    """Only 40, 50 and 60 are left to answer with, and all of them are new."""
+    predictor = make_predictor()
+    predictor.new_games = NewGames(torch.tensor([appid >= 40 for appid in APPIDS]), 9.0, 0.5)
+    assert answered(ask(predictor, k=4)) == [20, 30, 10, 60]  # by clicks, without a bonus
+    assert answered(ask(predictor, k=4, filters={"exclude_appids": [10, 20, 30]})) == [60, 40]

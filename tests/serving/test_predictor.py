@@ -148,6 +148,22 @@ def test_a_batch_answers_every_request_as_if_it_came_alone(
         assert all(("because" in item) == request.explain for item in answer["items"])
 
 
+def test_many_requests_are_encoded_a_few_at_a_time() -> None:
+    """Bodies of many requests in one batch would fill a worker's memory."""
+    sizes = list[int]()
+
+    class Sized(LastClickScorer):
+        def scores(self, inputs: ModelInputs) -> Tensor:
+            sizes.append(len(inputs[0]))
+            return super().scores(inputs)
+
+    requests = [Request(appids=[appid], k=3) for appid in APPIDS * 12]
+    predictor = make_predictor(Sized())
+    answers = predictor.answer(requests, ["id"] * len(requests))
+    assert sizes == [32, 32, 8]
+    assert answers == [predictor.answer([request], ["id"])[0] for request in requests]
+
+
 def test_nothing_passes(predictor: Predictor) -> None:
     for appids in ([20], []):
         answer = ask(

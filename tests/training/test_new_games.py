@@ -14,7 +14,7 @@ import torch
 from srec.data.dataset import Dataset
 from srec.errors import DataError, InputError
 from srec.evaluation.new_games import evaluate_new_games
-from srec.export.pipeline import export_run
+from srec.export.pipeline import ShortSessionRun, export_run
 from srec.ids import Vocabulary
 from srec.prepare.games import Game, parse_game
 from srec.prepare.new_games import new_game_examples
@@ -130,6 +130,8 @@ def test_what_cannot_take_games_says_so(run: Run, wide: Run, tmp_path: Path) -> 
         add_games(run, [], tmp_path / "out")
     with pytest.raises(InputError, match="has new games already"):
         add_games(wide, NEW, tmp_path / "out")
+    with pytest.raises(InputError, match="has new games, which .* does not know"):
+        export_run(run, tmp_path / "out", "fast", ShortSessionRun(wide, 1))
     with pytest.raises(InputError, match="name the run that it was made from"):
         wide.data()
     assert not (tmp_path / "out").exists()
