@@ -49,10 +49,12 @@ class Archives:
                 f"{target} is kept, a different archive of the same version {version}: "
                 "give the new one another with `srec archive --version`"
             )
-        if target.exists():
-            return False
-        self._copy(archive, target)
-        return True
+        new = not target.exists()
+        if (
+            new or signature_of(archive).exists()
+        ):  # a kept archive may have been signed, or signed anew, since
+            self._copy(archive, target)
+        return new
 
     def forget(self, version: str) -> None:
         """Remove a kept archive."""
@@ -70,11 +72,18 @@ class Archives:
                 f"{self._history} is damaged: remove it; archives stay, rollback is lost"
             ) from None
 
-    def serve(self, history: History, keep: int) -> None:
-        """Let cold starts load ``history.served``, and keep the last ``keep`` archives before it."""
+    def serve(self, history: History, keep: int, instead_of: str) -> None:
+        """Let cold starts load ``history.served``, and keep the last ``keep`` archives before it.
+
+        ``HostError`` when the folder cannot be written to: then they load ``instead_of``, as before.
+        """
         self._copy(self.path(history.served), self.mar)
         dropped, kept = history.before[:-keep], history.before[-keep:]
-        write_json(self._history, {"served": history.served, "before": kept})
+        try:
+            write_json(self._history, {"served": history.served, "before": kept})
+        except OSError as error:
+            self._copy(self.path(instead_of), self.mar)
+            raise _unwritten(self._history, error) from None
         for version in set(dropped) - {*kept, history.served}:
             with suppress(OSError):  # what cannot be removed is in nobody's way
                 self.forget(version)
@@ -87,7 +96,11 @@ class Archives:
             else:
                 signature_of(target).unlink(missing_ok=True)
         except OSError as error:
-            raise HostError(
-                f"{target} cannot be written ({error.strerror}): "
-                "deploying needs a model store that this user can write to"
-            ) from None
+            raise _unwritten(target, error) from None
+
+
+def _unwritten(path: Path, error: OSError) -> HostError:
+    return HostError(
+        f"{path} cannot be written ({error.strerror}): "
+        "deploying needs a model store that this user can write to"
+    )

@@ -60,7 +60,7 @@ def deploy(mar: Path, management_url: str, load: Load, shadow: Shadow, say: Say,
     Raises:
         InputError, DataError, HostError: nothing has changed, the old version serves.
     """
-    version = str(read_manifest(mar)["model"]["modelVersion"])
+    version = _version(mar)
     with _exclusive(management_url) as change:
         served = change.served
         if version == served:
@@ -68,13 +68,14 @@ def deploy(mar: Path, management_url: str, load: Load, shadow: Shadow, say: Say,
         before = change.before_now()
         new = change.archives.keep(mar, version)
         try:
-            change.archives.keep(change.original, served)
+            change.archives.keep(change.original, change.started)
             history = History(served=version, before=[*before, served])
             change.switch(history, load, lambda *three: _check_shadow(shadow, say, *three), say, keep)
         except BaseException:
             if new:
                 change.archives.forget(version)
             raise
+        change.finish(version, say)
     return version
 
 
@@ -88,6 +89,7 @@ def rollback(management_url: str, load: Load, say: Say) -> str:
             raise HostError(f"{change.archives.path(before[-1])} is gone: deploy an archive instead")
         history = History(served=before[-1], before=before[:-1])
         change.switch(history, load, lambda *_: None, say, max(KEPT, len(before)))
+        change.finish(before[-1], say)
         return before[-1]
 
 
@@ -100,14 +102,22 @@ class _Change:
         self.original = service.folder / "srec.mar"
         self._management = Management(service.management_url)
         self.served = self._management.default().name
+        self.started = _version(self.original)
+        """What a restart of TorchServe loads: another version where a change was killed after its switch."""
 
     def before_now(self) -> list[str]:
         """The versions before the served one, the newest last; none when it was not deployed."""
         history = self.archives.history()
-        return list(history.before) if history is not None and history.served == self.served else []
+        if history is not None and history.served == self.served:
+            return list(history.before)
+        if self.started == self.served:
+            return []
+        # Killed between its switch and its note in the history.
+        known = history is not None and history.served == self.started
+        return [*(history.before if history is not None and known else []), self.started]
 
     def switch(self, history: History, load: Load, check: Check, say: Say, keep: int) -> None:
-        """Bring up ``history.served``, check it, make it the default, end the old one."""
+        """Bring up ``history.served``, check it, make it the default; a failure undoes all of it."""
         version, archive = history.served, self.archives.path(history.served)
         staged = self.service.model_store / _STAGED
         self._end_leftovers(say)
@@ -126,13 +136,18 @@ class _Change:
             check(artifact, old_url, new_url)
             undo.callback(self._management.set_default, self.served)
             self._management.set_default(version)
-            self.archives.serve(history, keep)
+            self.archives.serve(history, keep, self.started)
             undo.pop_all()
-        # A restart of TorchServe from here on loads the new version.
-        staged.replace(self.service.model_store / "srec.mar")
-        move(self.service.folder / _STAGED, self.original)
+
+    def finish(self, version: str, say: Say) -> None:
+        """After the switch: let restarts load ``version``, end the old one. What fails now undoes nothing."""
         say(f"version {version} serves; {self.served} finishes what it has")
-        self._end(self.served)
+        try:
+            (self.service.model_store / _STAGED).replace(self.service.model_store / "srec.mar")
+            move(self.service.folder / _STAGED, self.original)
+            self._end(self.served)
+        except (SrecError, OSError) as error:
+            say(f"but {self.served} was not ended ({error}): the next deploy or rollback ends it")
 
     def _start(self, version: str) -> None:
         """Register and wait until every worker has loaded the model and replayed its golden sessions."""
@@ -194,3 +209,7 @@ def _since(log: Path, position: int) -> str:
     with log.open("rb") as stream:
         stream.seek(position if position <= log.stat().st_size else 0)
         return stream.read().decode(errors="replace")
+
+
+def _version(mar: Path) -> str:
+    return str(read_manifest(mar)["model"]["modelVersion"])

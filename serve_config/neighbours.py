@@ -9,8 +9,8 @@ from typing import Self
 
 from srec.errors import SrecError
 from srec.serve_config.staging import graph_of
-from srec.stores.record import mark_key
-from srec.stores.redis_client import FAILURES, connect, sound
+from srec.stores.load import is_whole
+from srec.stores.redis_client import FAILURES, connect
 
 CHECK_SECONDS = 5.0
 
@@ -51,6 +51,6 @@ class NeighbourKeeper:
         if graph is None:
             return
         with connect(self._url, timeout=3.0) as client:
-            (there,) = sound(client.ask([("EXISTS", mark_key(graph))]))
+            there = is_whole(client, graph)
         if not there:
             self._load(self._mar, self._url)

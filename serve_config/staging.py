@@ -1,6 +1,7 @@
 """Archives on their way into the private folder of a service."""
 
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -18,19 +19,23 @@ _RESPONSE_TIMEOUT = re.compile(r"^responseTimeout:.*$", re.MULTILINE)
 def take(mar: Path, target: Path, verify_key: Path | None = None) -> None:
     """Let ``target`` be the content that ``mar`` has now; with a key, only if it has signed it.
 
-    Archives are replaced whole, never written in place, so a second name for the same file is a copy.
+    Archives are replaced whole, never written in place, so a second name for the same file is a copy. It has
+    the file's owner and mode: to change these would change the original's.
     """
     if verify_key is not None:
         from srec.export.signature import copy_verified  # noqa: PLC0415 (the package of the extra `sign`)
 
         copy_verified(mar, target, verify_key)
         return
-    with new_file(target) as temporary:
-        temporary.unlink()
-        try:
-            temporary.hardlink_to(mar.resolve())
-        except OSError:
+    link = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        link.hardlink_to(mar.resolve())
+        link.replace(target)
+    except OSError:
+        with new_file(target) as temporary:
             shutil.copyfile(mar, temporary)
+    finally:
+        link.unlink(missing_ok=True)
 
 
 def stage(mar: Path, target: Path, response_timeout: int | None) -> None:

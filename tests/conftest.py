@@ -64,3 +64,11 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     srec_ok("export", "--run", made.run, "--out", made.artifact)
     srec_ok("archive", "--artifact", made.artifact, "--out", made.mar.parent)
     return made
+
+
+@pytest.fixture(scope="session")
+def markov(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second model over the demo's DATA, which is trained in no time."""
+    out = tmp_path_factory.mktemp("markov") / "run"
+    srec_ok("train", "--data", line.data, "--model", "markov", "--out", out)
+    return out

@@ -75,6 +75,16 @@ def load_graph(
     return LoadReport(graph.digest, client.name, graph.n_items, written, already_there, seconds)
 
 
+def is_whole(client: RedisClient, digest: str) -> bool:
+    """Whether Redis holds every row of the graph with this digest.
+
+    The mark alone does not tell: a node of a cluster that comes back empty has lost its rows, not the mark.
+    """
+    keys = [rows_key(digest, shard) for shard in range(client.shards)]
+    marked, *there = sound(client.ask([("GET", mark_key(digest)), *(("HLEN", key) for key in keys)]))
+    return marked is not None and sum(there) >= int(marked)
+
+
 def _write(client: RedisClient, graph: GlobalGraph, expiry: int, progress: Progress | None) -> int:
     """Write the rows that are not there as they should be; return how many these were."""
     written = 0

@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 from srec.cli import app
 from srec.errors import HostError
 from srec.export.archive import build_archive
+from srec.export.pipeline import ShortSessionRun, export_run
 from srec.serve_config.running import RunningService
+from srec.serve_config.staging import take
+from srec.training.run import Run
 from tests.conftest import Line
 from tests.line.test_service import LIMIT, Service, wait_until
 
@@ -132,6 +135,22 @@ class TestDeploy:
             record, "deploy", build_archive(line.artifact, tmp_path, "one-more"), "--shadow", handler
         )
         assert "line 2" in said
+        assert version(service) == "two"
+
+    def test_after_one_that_was_killed_and_with_a_second_model(
+        self, service: Service, record: dict[str, str], line: Line, markov: Path, tmp_path: Path
+    ) -> None:
+        """What is put back here is what a deploy of two leaves that is killed right after its switch."""
+        store = Path(record["mar"]).parent
+        take(store / "srec-one.mar", Path(record["folder"]) / "srec.mar")
+        (store / "versions.json").unlink()
+        export_run(Run(line.run), tmp_path / "artifact", "torchscript", ShortSessionRun(Run(markov), 2))
+        said = deploy(record, "deploy", build_archive(tmp_path / "artifact", tmp_path, "short"))
+        assert said.startswith("0 "), said
+        assert service.post([620])[1]["source"] == "short-session"
+        history = {"served": "short", "before": ["one", "two"]}
+        assert json.loads((store / "versions.json").read_text()) == history
+        assert deploy(record, "rollback").startswith("0 ")
         assert version(service) == "two"
 
     def test_a_restart_comes_back_with_the_deployed_version(

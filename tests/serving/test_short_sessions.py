@@ -20,15 +20,8 @@ from tests.training.small import quick, trained
 
 
 @pytest.fixture(scope="module")
-def markov(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("short") / "markov"
-    srec_ok("train", "--data", line.data, "--model", "markov", "--out", out)
-    return out
-
-
-@pytest.fixture(scope="module")
-def artifact(line: Line, markov: Path) -> Path:
-    out = markov.parent / "artifact"
+def artifact(line: Line, markov: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("short") / "artifact"
     srec_ok("export", "--run", line.run, "--short-run", markov, "--short-clicks", 2, "--out", out)
     return out
 
@@ -119,8 +112,8 @@ def test_a_second_model_that_reads_neighbours_needs_the_same_graph(line: Line, t
 
 
 @pytest.fixture(scope="module")
-def tags(line: Line, markov: Path) -> Run:
-    return trained(Dataset(line.data), markov.parent / "tags", quick("tags"))
+def tags(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return trained(Dataset(line.data), tmp_path_factory.mktemp("tags") / "run", quick("tags"))
 
 
 def answer_of(artifact: Path, *appids: int) -> tuple[str, list[int]]:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from srec.serving.artifact import Artifact
 from srec.serving.exchange import read_exchange
 from srec.serving.predictor import Predictor
 from srec.training.run import Run
-from tests.conftest import Line, srec_ok
+from tests.conftest import Line
 
 
 @contextmanager
@@ -43,13 +44,11 @@ def served(predictor: Predictor) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def with_second(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+def with_second(line: Line, markov: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """An artifact whose golden sessions of one or two clicks are answered by a second model."""
-    folder = tmp_path_factory.mktemp("second")
-    srec_ok("train", "--data", line.data, "--model", "markov", "--out", folder / "markov")
-    short = ShortSessionRun(Run(folder / "markov"), 2)
-    export_run(Run(line.run), folder / "artifact", "torchscript", short)
-    return Artifact(folder / "artifact")
+    out = tmp_path_factory.mktemp("second") / "artifact"
+    export_run(Run(line.run), out, "torchscript", ShortSessionRun(Run(markov), 2))
+    return Artifact(out)
 
 
 def test_all_that_an_archive_answers_with_counts(with_second: Artifact) -> None:

@@ -9,7 +9,7 @@ from srec.errors import DataError, HostError, InputError
 from srec.serve_config.archives import Archives, History
 from srec.serve_config.checks import read_sessions
 from srec.serve_config.limits import BATCH, Limits
-from srec.serve_config.staging import graph_of, stage
+from srec.serve_config.staging import graph_of, stage, take
 
 
 class TestLimits:
@@ -61,7 +61,7 @@ class TestArchives:
         before: list[str] = []
         for version in ("a", "b", "c", "d"):
             assert self.keep(archives, version)
-            archives.serve(History(served=version, before=before), keep=2)
+            archives.serve(History(served=version, before=before), keep=2, instead_of=version)
             before = [*before, version]
         assert archives.history() == History(served="d", before=["b", "c"])
         assert archives.mar.read_bytes() == b"d"
@@ -78,8 +78,19 @@ class TestArchives:
         archives.mar.with_name("srec.mar.sig").write_bytes(b"signed")
         archives.keep(archives.mar, "a")
         assert archives.path("a").with_name("srec-a.mar.sig").read_bytes() == b"signed"
+        archives.mar.with_name("srec.mar.sig").write_bytes(b"signed anew")
+        assert not archives.keep(archives.mar, "a")
+        assert archives.path("a").with_name("srec-a.mar.sig").read_bytes() == b"signed anew"
         archives.forget("a")
         assert [path.name for path in archives.mar.parent.glob("srec-a*")] == []
+
+    def test_without_its_history_a_change_is_none(self, archives: Archives) -> None:
+        archives.keep(archives.mar, "a")
+        self.keep(archives, "b")
+        (archives.mar.parent / "versions.json").mkdir()
+        with pytest.raises(HostError, match=r"versions\.json cannot be written"):
+            archives.serve(History(served="b", before=["a"]), keep=5, instead_of="a")
+        assert archives.mar.read_bytes() == b"first"
 
     def test_a_folder_that_cannot_be_written_and_a_damaged_history(self, archives: Archives) -> None:
         away = Archives(archives.mar.parent / "srec.mar" / "srec.mar")
@@ -100,6 +111,21 @@ def test_the_response_limit_alone_changes(echo_mar: Path, tmp_path: Path) -> Non
         assert changed == ["model-config.yaml"]
         assert "\nresponseTimeout: 2\n" in new.read("model-config.yaml").decode()
     assert graph_of(tmp_path / "limited.mar") == "9f"
+
+
+def test_taking_an_archive_leaves_it_as_it_is(tmp_path: Path) -> None:
+    """Others may be allowed to write to it: its mode is its owner's matter."""
+    given, taken = tmp_path / "given.mar", tmp_path / "taken.mar"
+    given.write_bytes(b"new")
+    given.chmod(0o660)
+    for before in (None, b"old"):
+        if before:
+            taken.unlink()
+            taken.write_bytes(before)
+        take(given, taken)
+        assert taken.read_bytes() == b"new"
+        assert given.stat().st_mode & 0o777 == 0o660
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["given.mar", "taken.mar"]
 
 
 def test_sessions_are_lines_of_appids(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import redis
 from srec.errors import HostError, InputError, StoreError
 from srec.graph.neighbours import GlobalGraph
 from srec.stores import load
-from srec.stores.load import UNFINISHED_TTL_SECONDS, load_graph
+from srec.stores.load import UNFINISHED_TTL_SECONDS, is_whole, load_graph
 from srec.stores.record import fields, mark_key, rows_key
 from srec.stores.redis import RedisStore
+from srec.stores.redis_client import connect
 from tests.stores.conftest import AMPLE_MS, PATIENCE, Server
 from tests.stores.contract import assert_rows
 
@@ -81,6 +82,23 @@ def test_a_damaged_graph_is_repaired_and_no_more_is_written(
         assert (report.already_there, report.written) == (False, 1)
         assert client.hget(key, field) == row
         assert int(client.ttl(key)) > UNFINISHED_TTL_SECONDS, "readers see it: it expires no sooner"
+
+
+@pytest.mark.parametrize("lost", ["a row", "all rows", "the mark"])
+def test_a_graph_is_whole_with_all_rows_and_its_mark(graph: GlobalGraph, server: Server, lost: str) -> None:
+    def whole() -> bool:
+        with connect(server.url, PATIENCE) as client:
+            return is_whole(client, graph.digest)
+
+    assert not whole()
+    load_graph(server.url, graph)
+    assert whole()
+    with server.client() as client:
+        if lost == "a row":
+            client.hdel(rows_key(graph.digest), fields(np.array([3], np.int32))[0])
+        else:
+            client.delete(mark_key(graph.digest) if lost == "the mark" else rows_key(graph.digest))
+    assert not whole()
 
 
 def test_graphs_stand_side_by_side(graph: GlobalGraph, other_graph: GlobalGraph, server: Server) -> None:

@@ -130,7 +130,7 @@ def test_what_cannot_take_games_says_so(run: Run, wide: Run, tmp_path: Path) -> 
         add_games(run, [], tmp_path / "out")
     with pytest.raises(InputError, match="has new games already"):
         add_games(wide, NEW, tmp_path / "out")
-    with pytest.raises(InputError, match="has new games, which .* does not know"):
+    with pytest.raises(InputError, match=r"has new games, which .* does not know"):
         export_run(run, tmp_path / "out", "fast", ShortSessionRun(wide, 1))
     with pytest.raises(InputError, match="name the run that it was made from"):
         wide.data()
