@@ -47,12 +47,12 @@ class SrecHandler:
         self.api_key = os.environ.get("SREC_API_KEY", "").encode()
         artifact = Artifact(Path(context.system_properties["model_dir"]))
         artifact.self_test()
-        ours = (context.model_yaml_config or {}).get("srec", {})
+        ours = (context.model_yaml_config or {}).get("srec") or {}  # a section may be there and empty
         if ours.get("buffered_reads", True):
             buffer_reads()
         self.predictor = artifact.predictor(
             redis_url=os.environ.get("SREC_REDIS_URL"),
-            store_settings=StoreSettings.read(ours.get("redis", {}), os.environ),
+            store_settings=StoreSettings.read(ours.get("redis") or {}, os.environ),
             version=context.manifest["model"]["modelVersion"],
         )
         ranker, info = self.predictor.ranker, self.predictor.info

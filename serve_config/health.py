@@ -16,6 +16,7 @@ POLL_TIMEOUT = 2.0
 PROBE_SECONDS = 10.0  # a hung worker is found by this request if no visitor's finds it before
 PROBE_TIMEOUT = 30.0
 STALE_SECONDS = 5.0
+RAISED = "Prediction failed"  # TorchServe's word, in a 503, for a handler that raised
 LIVE_SECONDS = 600.0  # far beyond what the supervisor's own restarts take
 
 
@@ -145,6 +146,7 @@ class Health:
         except client.FAILURES as error:
             return f"the last test prediction failed ({error})"
         # A full queue is a service at work.
-        if answer.status in (http.client.OK, http.client.SERVICE_UNAVAILABLE):
+        full = answer.status == http.client.SERVICE_UNAVAILABLE and answer.text != RAISED
+        if answer.status == http.client.OK or full:
             return ""
         return f"the last test prediction was answered with {answer.status}"

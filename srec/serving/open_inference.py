@@ -75,7 +75,7 @@ def form_inference(asked: Inference, answers: Sequence[Mapping[str, Any]]) -> di
         outputs = {"answer": _tensor("answer", "BYTES", [len(texts)], texts)}
         parameters = {}
     else:
-        outputs = _tensors(first["items"])
+        outputs = _tensors(first["items"], explain=asked.requests[0].explain)
         unknown = ",".join(map(str, first["unknown_appids"]))
         parameters = {"source": first["source"], "truncated": first["truncated"], "unknown_appids": unknown}
     return {
@@ -183,7 +183,7 @@ def _check_names(what: str, given: Mapping[str, Any], known: Sequence[str]) -> N
             raise RequestError(f"{unknown_name(what, str(name), known)}: known are {', '.join(known)}")
 
 
-def _tensors(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _tensors(items: Sequence[Mapping[str, Any]], *, explain: bool) -> dict[str, dict[str, Any]]:
     """The recommendations, a tensor a column; reasons only where they were asked for."""
     n = len(items)
     tensors = {
@@ -191,7 +191,7 @@ def _tensors(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         "scores": _tensor("scores", "FP32", [n], [item["score"] for item in items]),
         "names": _tensor("names", "BYTES", [n], [item["name"] or "" for item in items]),
     }
-    if any("because" in item for item in items):
+    if explain:
         rows = [item["because"] + [0] * (BECAUSE - len(item["because"])) for item in items]
         tensors["because"] = _tensor(
             "because", "INT64", [n, BECAUSE], [appid for row in rows for appid in row]

@@ -199,7 +199,8 @@ def test_a_body_that_is_no_json_leaves_no_traceback_in_the_log(
     assert [record.message for record in caplog.records] == ["something else"]
 
 
-def test_without_model_yaml(line: Line) -> None:
+@pytest.mark.parametrize("content", [None, {"srec": None}, {"srec": {"redis": None}}])
+def test_without_model_yaml_or_with_empty_sections(line: Line, content: dict[str, Any] | None) -> None:
     context = FakeContext(line.artifact)
-    context.model_yaml_config = None  # type: ignore[assignment]
+    context.model_yaml_config = content  # type: ignore[assignment]
     SrecHandler().initialize(context)

@@ -123,6 +123,12 @@ def test_outputs_asked_for_in_their_order() -> None:
     assert answer["id"] == "visit"
 
 
+def test_no_game_left_has_its_outputs_too() -> None:
+    asked = body([10], parameters={"explain": True, "filters": {"exclude_appids": [20, 30, 40, 50, 60]}})
+    shapes = {output["name"]: output["shape"] for output in answer_to(asked)["outputs"]}
+    assert shapes == {"appids": [0], "scores": [0], "names": [0], "because": [0, 3]}
+
+
 def test_several_sessions_are_answered_in_their_order() -> None:
     texts = ['{"appids": [30], "k": 1}', "[]"]
     (output,) = answer_to({"inputs": [tensor(texts, name="request", datatype="BYTES")]})["outputs"]

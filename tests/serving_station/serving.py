@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +48,7 @@ from srec.stores.record import mark_key
 
 def load(mar, url):
     with redis.Redis.from_url(url) as connection:
-        connection.set(mark_key(graph_of(mar)), 1)
+        connection.set(mark_key(graph_of(mar)), 0)  # a graph without a row
 
 def tell(info):
     print(json.dumps(dataclasses.asdict(info)), flush=True)
@@ -61,6 +64,19 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come true within {LIMIT:g} s"
         time.sleep(0.05)
+
+
+@contextmanager
+def in_a_thread(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The URL of a small server, while inside."""
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class Child:

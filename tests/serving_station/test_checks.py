@@ -1,9 +1,8 @@
 """What a new version must answer over HTTP before it answers visitors."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from srec.serving.exchange import read_exchange
 from srec.serving.predictor import Predictor
 from srec.training.run import Run
 from tests.conftest import Line
+from tests.serving_station.serving import in_a_thread
 
 
 @contextmanager
@@ -33,14 +33,8 @@ def served(predictor: Predictor) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/predictions/srec/new"
-        finally:
-            server.shutdown()
-            thread.join()
+    with in_a_thread(Handler) as url:
+        yield f"{url}/predictions/srec/new"
 
 
 @pytest.fixture(scope="module")

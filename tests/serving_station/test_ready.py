@@ -1,12 +1,15 @@
 """The image's HEALTHCHECK waits for a start, and says no to what does not become ready."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 
+import pytest
+
+from srec.serve_config.health import Health
 from srec.serve_config.ready import wait_ready
+from tests.serving_station.serving import in_a_thread
 
 
 @contextmanager
@@ -26,15 +29,8 @@ def answering(*statuses: int) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/ready"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with in_a_thread(Handler) as url:
+        yield f"{url}/ready"
 
 
 def test_waits_for_a_service_that_is_starting() -> None:
@@ -51,3 +47,24 @@ def test_says_no_when_nobody_answers() -> None:
     with answering(200) as url:
         pass
     assert not wait_ready(url, patience=0.1)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "well"),
+    [(200, "", True), (503, "Model busy", True), (503, "Prediction failed", False), (500, "", False)],
+)
+def test_a_handler_that_raises_is_no_full_queue(status: int, message: str, *, well: bool) -> None:
+    """TorchServe answers both with a 503."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps({"code": status, "message": message}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with in_a_thread(Handler) as url:
+        fault = Health("http://127.0.0.1:1", url, b"{}")._probe_fault()
+    assert (fault == "") == well
