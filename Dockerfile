@@ -68,7 +68,8 @@ LABEL org.opencontainers.image.title="srec" \
       org.opencontainers.image.description="Session-based game recommendations for anonymous visitors" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=service /opt/srec /opt/srec
-COPY --from=archive /build/model_store/srec.mar /srv/model_store/srec.mar
+# With its signature, where there is one: .dockerignore lets in no other name of this beginning.
+COPY --from=archive /build/model_store/srec.mar* /srv/model_store/
 RUN useradd --system --no-create-home --uid 10001 srec
 USER 10001
 WORKDIR /tmp

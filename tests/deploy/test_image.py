@@ -3,12 +3,15 @@
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
+from srec.export.signature import signature_file
 from tests.conftest import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 STAGES = re.split(r"^(?=FROM )", DOCKERFILE, flags=re.MULTILINE)[1:]
+LET_IN = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -23,13 +26,17 @@ def test_the_context_is_what_the_stages_copy() -> None:
         for line in re.findall(r"^COPY (?!--)(.*) \S+$", DOCKERFILE, re.MULTILINE)
         for word in line.split()
     }
-    let_in = {
-        line[1:].partition("/")[0]
-        for line in (ROOT / ".dockerignore").read_text().splitlines()
-        if line[0] == "!"
-    }
+    let_in = {name.partition("/")[0] for name in LET_IN}
     assert copied == let_in
     assert all((ROOT / name).exists() for name in let_in)
+
+
+def test_the_archive_comes_with_its_signature_alone() -> None:
+    archive = Path("model_store") / "srec.mar"
+    wanted = {str(archive), str(signature_file(archive))}
+    ((source, target),) = re.findall(r"^COPY --from=archive (\S+) (\S+)$", STAGES[-1], re.MULTILINE)
+    assert {name for name in LET_IN if fnmatch(f"/build/{name}", source)} == wanted
+    assert target == "/srv/model_store/"
 
 
 def test_the_final_stage_holds_the_service_alone() -> None:
