@@ -17,18 +17,24 @@ RICH: dict[str, Any] = {
     "workers": 4,
     "drainSeconds": 20,
     "resources": {"requests": {"cpu": "4", "memory": "1536Mi"}, "limits": {"memory": "2Gi"}},
-    "redis": {"url": "rediss://srec:secret@redis.data.svc:6380/0"},
+    "redis": {"url": "rediss+sentinel://srec:secret@redis.data.svc:26379/games/0"},
     "apiKey": {"existingSecret": "srec-clients"},
     "service": {"type": "LoadBalancer", "port": 8080, "annotations": {"example.com/internal": "true"}},
     "autoscaling": {"maxReplicas": 40, "queue": {"enabled": True}},
     "networkPolicy": {
         "clients": [{"namespaceSelector": {"matchLabels": {"team": "site"}}}],
         "redis": [{"ipBlock": {"cidr": "10.1.2.0/24"}}],
-        "redisPort": 6380,
+        "redisPorts": [26379, 6380],
+        "extraEgress": [
+            {
+                "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tracing"}}}],
+                "ports": [{"port": 4318}],
+            }
+        ],
     },
     "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "serviceAccount": {"annotations": {"example.com/owner": "games"}},
-    "extraEnv": [{"name": "OMP_NUM_THREADS", "value": "1"}],
+    "extraEnv": [{"name": "SREC_OTLP_ENDPOINT", "value": "http://collector.tracing:4318"}],
     "podAnnotations": {"example.com/cost": "games"},
     "podLabels": {"team": "games"},
     "nodeSelector": {"kubernetes.io/arch": "amd64"},

@@ -72,10 +72,20 @@ def test_a_pod_may_do_nothing_but_answer() -> None:
     ]
 
 
-def test_with_redis_it_reaches_that_alone() -> None:
+def reached(values: dict[str, Any]) -> list[list[int]]:
+    """The ports of every egress rule."""
+    rules = one("NetworkPolicy", values)["spec"]["egress"]
+    return [[port["port"] for port in rule["ports"]] for rule in rules]
+
+
+def test_it_reaches_what_was_named_alone() -> None:
     rules = one("NetworkPolicy", RICH)["spec"]["egress"]
-    assert [port["port"] for rule in rules for port in rule["ports"]] == [53, 53, 6380]
+    assert reached(RICH) == [[53, 53], [26379, 6380], [4318]]
     assert rules[1]["to"] == RICH["networkPolicy"]["redis"]
+    assert rules[2] == RICH["networkPolicy"]["extraEgress"][0]
+    assert reached({"redis": {"existingSecret": "shop-redis"}}) == [[53, 53], [6379]]
+    collector = {"networkPolicy": {"extraEgress": [{"ports": [{"port": 4318}]}]}}
+    assert reached(collector) == [[53, 53], [4318]]
 
 
 def test_secrets_stand_in_secrets_alone() -> None:
@@ -164,6 +174,8 @@ def test_every_value_is_documented_and_none_else() -> None:
         {"workers": 0},
         {"drainSeconds": -1},
         {"service": {"port": 70000}},
+        {"networkPolicy": {"redisPorts": []}},
+        {"networkPolicy": {"extraEgress": [{}]}},
         {"autoscaling": {"queue": {"target": 1}}},
         {"resources": {"requests": {"memory": "plenty"}}},
     ],
