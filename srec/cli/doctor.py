@@ -91,8 +91,10 @@ def _redis(url: str | None) -> str:
         from srec.serve_config.embedded_redis import find_server
 
         return f"embedded server at {find_server()}"
-    from srec.serve_config.service import check_redis
+    from srec.serve_config.service import NO_REDIS, check_redis
 
+    if url == NO_REDIS:
+        return "none: the archive's own copy of the neighbours is used"
     check_redis(url)
     return "answers"
 

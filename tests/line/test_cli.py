@@ -81,6 +81,12 @@ def test_doctor(line: Line) -> None:
     assert "java" in found
 
 
+def test_doctor_asks_no_redis_where_none_is_used() -> None:
+    done = srec("doctor", "--json", environment={"SREC_REDIS_URL": "array"})
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout)["redis server"].startswith("none: the archive's own copy")
+
+
 def test_doctor_fails_when_something_is_missing() -> None:
     done = srec("doctor", "--redis", "redis://127.0.0.1:1/0", "--json")
     assert done.returncode == 1
