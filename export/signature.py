@@ -36,8 +36,17 @@ def signature_file(file: Path) -> Path:
 
 
 def make_keys(private: Path) -> Path:
-    """Write a new private key, for its owner alone, and the public one beside it; return the latter."""
+    """Write a new private key, for its owner alone, and the public one beside it; return the latter.
+
+    Raises:
+        InputError: one of them exists, or ``private`` itself ends in .pub, the public key's ending.
+    """
     public = private.with_suffix(".pub")
+    if public == private:
+        raise InputError(
+            f"{private} is the name that the public key would get: give the private one another ending, "
+            f"such as {private.with_suffix('.key')}"
+        )
     for path in (private, public):
         if path.exists():
             raise InputError(f"{path} exists: name another file, a lost key cannot be made again")

@@ -82,6 +82,14 @@ def test_the_private_key_is_its_owners_alone_and_never_replaced(keys: tuple[Path
     assert (private.read_bytes(), public.read_bytes()) == before
 
 
+def test_the_two_keys_have_different_names(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"k\.pub is the name that the public key would get: .* such as .*k\.key"
+    ):
+        make_keys(tmp_path / "k.pub")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_no_key_of_the_kind_is_told(keys: tuple[Path, Path], file: Path, tmp_path: Path) -> None:
     private, public = keys
     sign(file, private)
