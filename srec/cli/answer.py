@@ -105,6 +105,8 @@ def _show_example(info: "ServiceInfo") -> None:
 
     body = json_text.dumps({"appids": EXAMPLE, "k": 5})
     answer = post(info.predictions_url, body.encode())
+    # The shell puts the key in: its value stands in no output.
+    key = ' -H "X-API-Key: $SREC_API_KEY"' if os.environ.get("SREC_API_KEY") else ""
     out.print(
         f"srec {info.version} serves on {info.predictions_url}; Ctrl-C stops it.\n"
         f"/ready, /live and /openapi.json are on {info.operations_url}, management on {info.management_url}, "
@@ -112,7 +114,7 @@ def _show_example(info: "ServiceInfo") -> None:
         soft_wrap=True,
     )
     out.print(
-        f"curl {info.predictions_url} -H 'Content-Type: application/json' -d '{body}'\n",
+        f"curl {info.predictions_url} -H 'Content-Type: application/json'{key} -d '{body}'\n",
         markup=False,
         soft_wrap=True,
     )

@@ -118,6 +118,21 @@ class TestClient:
         assert len(ast.literal_eval(done.stdout)) == 3
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
+def test_the_printed_curl_line_takes_the_key_from_the_environment(service: Service) -> None:
+    command = re.search(r"^curl .*$", service.text, re.MULTILINE)
+    assert command is not None
+    done = subprocess.run(
+        ["bash", "-c", f"{command[0]} --silent --fail"],
+        env={**os.environ, "SREC_API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(json.loads(done.stdout)["items"]) == 5
+    assert KEY not in service.text
+
+
 @pytest.mark.parametrize(
     ("path", "drawn", "more"),
     [
