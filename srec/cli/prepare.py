@@ -100,7 +100,6 @@ def prepare(
 
     common = {"window": window, "neighbours": neighbours, "seed": seed}
     of_reviews = {
-        "columns": dict(_pair(text) for text in column or []) or None,
         "min_user_reviews": min_user_reviews,
         "min_game_reviews": min_game_reviews,
         "popular_games": popular_games,
@@ -113,10 +112,11 @@ def prepare(
     of_sessions = {"validation_share": validation_share}
     if reviews and games and not (train_sessions or test_sessions):
         _refuse(of_sessions, "reviews")
-        settings = _settings(ReviewSettings, common | of_reviews)
+        columns = dict(_pair(text) for text in column or []) or None
+        settings = _settings(ReviewSettings, common | of_reviews | {"columns": columns})
         report = prepare_reviews(reviews, games, out, settings, note, engine=engine or "duckdb")
     elif train_sessions and test_sessions and not (reviews or games):
-        _refuse(of_reviews | {"engine": engine}, "session files")
+        _refuse(of_reviews | {"column": column or None, "engine": engine}, "session files")
         settings = _settings(SessionSettings, common | of_sessions)
         report = prepare_sessions(train_sessions, test_sessions, out, settings, note)
     else:

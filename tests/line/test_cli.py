@@ -106,6 +106,8 @@ def test_doctor_fails_when_something_is_missing() -> None:
         (["prepare", "--reviews", "a", "--out", "x"], "prepare takes either --reviews FILE"),
         (["prepare", "--train-sessions", "a", "--test-sessions", "b", "--test-days", "3", "--out", "x"],
          "--test-days has no meaning for session files: leave it out"),
+        (["prepare", "--train-sessions", "a", "--test-sessions", "b", "--column", "steamid=b", "--out", "x"],
+         "--column has no meaning for session files: leave it out"),
         (["prepare", "--reviews", "a", "--games", "b", "--out", "x", "--column", "steam=b"],
          '--column steam=b: write field=column, the field one of steamid, appid, timestamp_created, voted_up '
          '(did you mean "steamid"?)'),
