@@ -2,6 +2,7 @@
 
 import json as json_text
 import os
+import re
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,4 +124,4 @@ def _show_example(info: "ServiceInfo") -> None:
 
 def _number(text: str) -> object:
     """The text as the integer it spells; other text is left for the contract to refuse."""
-    return int(text) if text.lstrip("-").isdecimal() else text
+    return int(text) if re.fullmatch(r"-?\d{1,20}", text) else text

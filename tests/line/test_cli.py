@@ -140,6 +140,9 @@ def test_recommend_refuses_as_the_service_does(line: Line) -> None:
     assert 'appids[1] is "abc": every appid is an integer' in refused(
         "recommend", "--artifact", line.artifact, 620, "abc"
     )
+    for wrong in ("--5", "9" * 5_000):  # Python's int refuses both
+        assert f'appids[0] is "{wrong[:40]}' in refused("recommend", "--artifact", line.artifact, "--", wrong)
+    assert "appids[0] is -5: every" in refused("recommend", "--artifact", line.artifact, "--", -5)
     assert "k is 0: k is an integer from 1 to 100" in refused(
         "recommend", "--artifact", line.artifact, "--k", 0, 620
     )
