@@ -50,6 +50,7 @@ _REFUSALS: Final = {
     HTTPStatus.NOT_FOUND: "The server has no model of this name.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The worker that had this request died; it is back within seconds.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The queue is full, or no worker is ready: ask again, a little later.",
+    HTTPStatus.INSUFFICIENT_STORAGE: "As 500: TorchServe tells of a dead worker by the one or the other.",
 }
 
 
@@ -121,7 +122,8 @@ def _request_id() -> dict[str, Any]:
     return {
         "name": "X-Request-Id",
         "in": "header",
-        "description": "Names the request in logs and in its answer; the first 128 characters count.",
+        "description": "Names the request in logs and in its answer: 1 to 128 printable ASCII characters, "
+        "else the service takes an id of its own.",
         "schema": {"type": "string"},
         "example": "visit-1",
     }
