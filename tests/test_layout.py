@@ -1,8 +1,10 @@
 """Who may import whom, and what reaches whose site-packages."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -19,6 +21,15 @@ def test_layers() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_docs_have_the_same_layers() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    shown = re.search(r"^```\n(cli\n.*?)^```$", (ROOT / "docs" / "architecture.md").read_text(), re.M | re.S)
+    assert shown is not None
+    kept = [{name.strip().removeprefix("srec.") for name in layer.split("|")} for layer in layers]
+    assert [set(line.split(" | ")) for line in shown[1].splitlines()] == kept
 
 
 def test_the_wheel_holds_one_top_level_name_and_all_stations(tmp_path: Path) -> None:
