@@ -67,7 +67,7 @@ openapi: install  ## Write docs/openapi.json anew
 fuzz: install  ## Thousands of drawn requests against a live service; set FUZZ_EXAMPLES for more
 	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),2000) $(BIN)/pytest --timeout 0 tests/line/test_api.py -k drawn_requests
 
-faults: model_store/srec.mar  ## What visitors see of every fault, under load: results/reliability (ten minutes)
+faults: model_store/srec.mar  ## What visitors see of every fault, under load: results/reliability (15 minutes)
 	@test -e $(DEMO)/artifact/manifest.json || $(MAKE) --no-print-directory $(DEMO)/artifact/manifest.json
 	$(BIN)/python -m tests.faults.table --artifact $(DEMO)/artifact --out results/reliability
 

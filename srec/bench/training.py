@@ -35,10 +35,11 @@ class Settings:
         precisions: a row each.
         rounds: of every row in turn.
         steps: of our rows in each round.
-        warmup: steps of every row before the first round, and one of the reference before each.
+        warmup: steps of each of our rows before the first round.
         threads: of every row.
         reference: a checkout of the GCE-GNN authors' code; None measures ours alone.
         reference_steps: of the reference in each round.
+        reference_warmup: steps of the reference before the first round.
     """
 
     model: str = "gce-gnn"
