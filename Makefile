@@ -77,4 +77,4 @@ audit: install  ## Look every pinned package up in the database of known vulnera
 	.audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 clean:  ## Remove the demo, the archive and caches; the environment stays
-	rm -rf $(DEMO) dist .audit model_store/*.mar .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(DEMO) dist .audit model_store/*.mar model_store/*.sig .mypy_cache .ruff_cache .pytest_cache build *.egg-info
