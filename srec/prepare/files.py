@@ -14,6 +14,7 @@ from typing import Literal
 import duckdb
 
 from srec.errors import InputError
+from srec.io import file_stamp
 from srec.prepare.download import download
 from srec.prepare.engine import Engine, literal, path_literal
 from srec.prepare.engine import quoted as _quoted
@@ -62,6 +63,14 @@ def sources(
         else source
         for number, source in enumerate(found)
     ]
+
+
+def stamps(paths: Sequence[str | Path], what: str) -> list[tuple[str, list[int] | None]]:
+    """Name and ``file_stamp`` of every file that ``sources`` would read, in its order; None for a URL.
+
+    ``InputError`` where a path, folder or pattern stands for no file.
+    """
+    return [(name, file_stamp(Path(name))) for path in paths for name in _expand(str(path), what)]
 
 
 def columns(engine: Engine, source: Source) -> list[str]:

@@ -16,10 +16,11 @@ import srec
 from srec.data.dataset import Dataset
 from srec.export.archive import build_archive
 from srec.export.pipeline import export_run
-from srec.io import file_stamp, write_json
+from srec.io import write_json
 from srec.models import model_class
 from srec.prepare import ReviewSettings, prepare_reviews
 from srec.prepare.engine import Engine
+from srec.prepare.files import stamps
 from srec.prepare.games_files import read_games
 from srec.retraining.judge import Verdict, judge
 from srec.retraining.state import ARCHIVE, RECORD, State
@@ -69,7 +70,7 @@ def retrain(
     """
     with state.locked():
         moment = datetime.now(UTC)
-        version, resumed = state.begin(_plan(reviews, games, settings, state.current), moment)
+        version, resumed = state.begin(_plan(reviews, games, settings, state.current, moment), moment)
         if resumed:
             say(f"going on with {version}")
         return _Candidate(state, version, settings, say).make(reviews, games, report)
@@ -169,11 +170,15 @@ class _Candidate:
 
 
 def _plan(
-    reviews: Sequence[str], games: str, settings: RetrainSettings, current: Path | None
+    reviews: Sequence[str], games: str, settings: RetrainSettings, current: Path | None, moment: datetime
 ) -> dict[str, Any]:
-    """What a candidate is made from; equal plans make the same candidate."""
+    """What a candidate is made from; equal plans make the same candidate.
+
+    Nothing tells whether what a URL names has changed: the moment stands for it, so that no plan is equal.
+    """
+    files = [*stamps(reviews, "reviews"), *stamps([games], "games")]
     return {
-        "files": {str(path): file_stamp(Path(path)) for path in [*reviews, games]},
+        "files": [[name, stamp or moment.isoformat()] for name, stamp in files],
         "settings": settings.model_dump(mode="json"),
         "current": None if current is None else current.name,
     }

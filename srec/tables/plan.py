@@ -104,7 +104,7 @@ def prepare_command(dataset: DataSet, root: Path, out: Path) -> Command:
 
 
 def input_files(dataset: DataSet, root: Path) -> list[Path]:
-    """The files that a data set is prepared from."""
+    """The files, folders and patterns that a data set is prepared from."""
     named = (*dataset.reviews, dataset.games, dataset.train_sessions, dataset.test_sessions)
     return [root / name for name in named if name]
 

@@ -11,9 +11,10 @@ from typing import Any
 import srec
 from srec.bench.cpu import describe
 from srec.data.dataset import Dataset
-from srec.errors import SrecError
-from srec.io import file_stamp, read_json, write_json
+from srec.errors import InputError, SrecError
+from srec.io import read_json, write_json
 from srec.manifest import DATA, RUN
+from srec.prepare.files import stamps
 from srec.tables import plan
 from srec.tables.config import TableConfig
 from srec.tables.plan import Job, Plan
@@ -70,8 +71,7 @@ class Steps:
         config, out = self.config.data[dataset], self.work.data(dataset)
         command = plan.prepare_command(config, self.work.root, out)
         files = plan.input_files(config, self.work.root)
-        marks = [[str(file), *(file_stamp(file) or (None, None))] for file in files]
-        expected = {"command": command, "files": marks}
+        expected = {"command": command, "files": [mark for file in files for mark in _marks(file)]}
         known = self.work.prepared(dataset)
         if not (known.is_file() and (out / DATA.name).is_file() and read_json(known) == expected):
             self.note(f"{dataset}: preparing")
@@ -171,6 +171,14 @@ class Steps:
 
     def _digest_of(self, jobs: list[Job]) -> str:
         return hashlib.sha256(json.dumps([self._key(job) for job in jobs]).encode()).hexdigest()
+
+
+def _marks(path: Path) -> list[list[Any]]:
+    """Name, size and time of change of the files that a path, folder or pattern stands for."""
+    try:
+        return [[name, *(stamp or (None, None))] for name, stamp in stamps([path], "data")]
+    except InputError:  # `srec prepare` says it, and its log is kept
+        return [[str(path), None, None]]
 
 
 def code_version() -> str | None:

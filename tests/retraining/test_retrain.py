@@ -222,6 +222,34 @@ def test_a_candidate_of_other_files_starts_clean(
     assert [path.name for path in state.folder.iterdir() if path.name == "candidate"] == []
 
 
+@pytest.mark.parametrize("named", ["{}", "{}/*.csv", "http://shop{}/reviews.csv"])
+def test_a_candidate_whose_reviews_were_rewritten_starts_clean(
+    state: State, games: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """Whatever they are named by; what a URL names may have been rewritten at any time."""
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    (reviews,) = (Path(name) for name in write_log(tmp_path, 30))
+    kept = shutil.copyfile(reviews, folder / "reviews.csv")
+    monkeypatch.setattr("srec.prepare.files.download", lambda url, path: shutil.copyfile(kept, path))
+    monkeypatch.setattr("srec.retraining.retrain.train", interrupt)
+
+    def broken_off() -> tuple[Path, bool]:
+        said: list[str] = []
+        with pytest.raises(KeyboardInterrupt):
+            once(state, [named.format(folder)], games, said=said.append)
+        assert state.candidate is not None
+        return state.candidate, said[0].startswith("going on with")
+
+    first, _ = broken_off()
+    assert broken_off()[1] == ("://" not in named)
+    with kept.open("r+") as stream:  # the folder's own time of change stays
+        stream.write(reviews.read_text().replace("u0-", "v0-"))
+    second, resumed = broken_off()
+    assert not resumed
+    assert second != first
+
+
 def test_a_version_starts_from_the_last_one_and_may_hold_new_games(
     state: State, games: str, tmp_path: Path
 ) -> None:

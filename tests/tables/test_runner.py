@@ -171,6 +171,22 @@ def test_a_new_data_set_needs_the_yaml_only_and_a_failure_stops_no_other_row(ben
     assert "## Third" in bench.page
 
 
+def test_a_data_set_is_prepared_again_where_a_file_behind_its_pattern_has_changed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.yaml.write_text(YAML.replace("two/train.txt", "two/tra*.txt").replace("two/test.txt", "two/test*"))
+    asked = {"datasets": ("two",), "only": ("popularity",)}
+    assert bench.run(**asked).failures == []
+    marks = json.loads((tmp_path / "work" / "data" / "two.json").read_text())["files"]
+    files = [tmp_path / "root" / "two" / name for name in ("train.txt", "test.txt")]
+    assert marks == [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    with files[0].open("a") as stream:
+        stream.write("10 20\n")
+    bench.run(**asked)
+    assert bench.asked[0] == "prepare"
+    bench.run(**asked)
+    assert bench.asked == []
+
+
 def test_a_failure_quotes_the_log_of_its_own_command(tmp_path: Path) -> None:
     def fails(arguments: Sequence[str], output: TextIO) -> int:
         output.write(f"no such {arguments[1]}\n")
