@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from srec.bench.worker import write
 from srec.errors import HostError, InputError
 from srec.export import BACKENDS
 from tests.bench.conftest import INPUTS, RUNS
+from tests.conftest import ROOT
 
 QUANTISED = ("int8-dynamic", "int8-static")
 
@@ -109,6 +112,49 @@ def test_an_unknown_row_names_the_nearest() -> None:
     assert check(["torchscript"]) == [EAGER, "torchscript"]
     with pytest.raises(InputError, match='did you mean "onnxruntime"'):
         check(["onnxrutime"])
+
+
+WITH_ONLY = """
+import importlib.metadata as metadata, re, sys
+from importlib.machinery import PathFinder
+from packaging.requirements import Requirement
+
+def plain(name):
+    return re.sub("[-_.]+", "-", name).lower()
+
+there, left = set(), [Requirement(word).name for word in sys.argv[1:]]
+while left:
+    name = plain(left.pop())
+    if name not in there:
+        there.add(name)
+        try:
+            needs = [Requirement(text) for text in metadata.requires(name) or ()]
+        except metadata.PackageNotFoundError:
+            continue
+        left += [need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})]
+owners = metadata.packages_distributions()
+
+class Limited(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        of = set(map(plain, owners.get(name.partition(".")[0], ())))
+        hidden = of and not of & {"srec", *there}
+        return None if hidden else super().find_spec(name, path, target)
+
+sys.meta_path = [Limited if finder is PathFinder else finder for finder in sys.meta_path]
+import srec.bench.worker
+"""
+"""Import the worker as if only the packages that are named, and what they need, were installed."""
+
+
+def test_the_worker_runs_with_the_packages_of_the_environment_of_ipex() -> None:
+    script = (ROOT / "results" / "bench" / "ipex.sh").read_text()
+    asked = script.partition("pip install")[2].partition("\n.venv")[0].replace("\\\n", " ").split()
+    packages = [word for word in asked if not word.startswith("-") and "/" not in word]
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_ONLY, *packages], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
