@@ -50,15 +50,24 @@ class Growth:
         self.figures: dict[str, Any] = {
             "complete": False,
             "machine": describe(),
-            "settings": {"inputs": settings.inputs, "seconds_at_most": settings.limit, "threads": 1, "k": 20},
+            "settings": {
+                "backends": settings.rows,
+                "inputs": settings.inputs,
+                "seconds_at_most": settings.limit,
+                "threads": 1,
+                "k": 20,
+            },
             "sizes_done": [],
             "rows": [],
             "skipped": [],
         }
 
     def go_on_from(self, earlier: dict[str, Any]) -> None:
-        """Keep the sizes that a measurement which was broken off had completed."""
+        """Keep the sizes that a measurement which was broken off had completed, where it was this one."""
         if earlier.get("complete", True):
+            return
+        if other := [part for part in ("settings", "machine") if earlier[part] != self.figures[part]]:
+            self.progress(f"what was broken off has other {' and '.join(other)}: starting anew")
             return
         done = self.figures["sizes_done"] = earlier["sizes_done"]
         for part in ("rows", "skipped"):

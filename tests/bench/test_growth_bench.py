@@ -52,6 +52,22 @@ def test_one_that_was_broken_off_goes_on(figures: dict[str, Any], saved: list[st
     assert not said, "nothing was left to measure"
 
 
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [("settings", "inputs", 64), ("settings", "backends", ["eager", "fast"]), ("machine", "cpu", "another")],
+)
+def test_one_of_other_settings_or_another_machine_starts_anew(
+    figures: dict[str, Any], part: str, key: str, value: Any
+) -> None:
+    broken = {**figures, "complete": False, part: {**figures[part], key: value}}
+    said: list[str] = []
+    growth = Growth(SETTINGS, said.append, lambda _: None)
+    growth.go_on_from(broken)
+    assert not growth.figures["sizes_done"]
+    assert not growth.figures["rows"]
+    assert said == [f"what was broken off has other {part}: starting anew"]
+
+
 def test_one_that_was_complete_starts_anew(figures: dict[str, Any]) -> None:
     growth = Growth(SETTINGS, lambda _: None, lambda _: None)
     growth.go_on_from(figures)
