@@ -26,6 +26,7 @@ from srec.stores.array import ArrayStore
 POPULARITY = (0.0, 0.002, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 DIRECTIONS = (1, 2, 3, 4, 6, 8, 12, 20, 32, 64, 128, 192, 256, 320, 351)
 CORNER = 4
+LEAST_DIM = 64  # the farthest direction that ``portrait`` tells of
 DRAWN = 500
 
 
@@ -76,9 +77,18 @@ def learn(
         graph: the global graph that goes with it.
         clicks: clicks of each item in training, [V].
         digest: of the run.
+
+    Raises:
+        InputError: the model is another one, narrower than ``LEAST_DIM``, or has fewer items than its width.
     """
-    if not isinstance(model, GceGnn) or model.settings.scoring != "dot" or model.settings.dim < CORNER + 1:
+    if not isinstance(model, GceGnn) or model.settings.scoring != "dot":
         raise InputError("a recipe is read off a gce-gnn with scoring=dot: train one with --preset srec")
+    width = model.settings.dim
+    if width < LEAST_DIM or model.n_items < width:
+        raise InputError(
+            f"this run has {model.n_items} items of width {width}: a recipe is read off a width of at least "
+            f"{LEAST_DIM} and as many items as the width; train with another --set dim=N"
+        )
     with torch.inference_mode():
         table = model.item_vectors()
         basis = _basis(table)

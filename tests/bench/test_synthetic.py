@@ -87,6 +87,19 @@ def test_learning_refuses_a_model_without_a_dot_product() -> None:
         learn(model, graph, np.arange(200), "none")
 
 
+@pytest.mark.parametrize(("items", "dim"), [(200, 48), (60, 64)])
+def test_learning_refuses_a_model_of_too_few_directions(items: int, dim: int) -> None:
+    with pytest.raises(InputError, match=f"{items} items of width {dim}: .*at least 64"):
+        learn(*synthetic_model(items, dim), np.arange(items), "none")
+
+
+@pytest.mark.parametrize(("items", "dim"), [(200, 64), (64, 64)])
+def test_learning_takes_the_least_width(items: int, dim: int) -> None:
+    recipe, found = learn(*synthetic_model(items, dim), np.arange(items), "none")
+    assert recipe.dim == 64
+    assert len(found["session energy in the same"]) == 4
+
+
 def test_the_committed_recipe_is_a_few_dozen_numbers() -> None:
     numbers = json.dumps(committed().model_dump()).count(",")
     assert numbers < 150
