@@ -55,13 +55,13 @@ def bench_model(
     from srec.bench.model import Settings, measure_model
     from srec.bench.report import MODEL_COLUMNS, model_cells, write_model_report
     from srec.bench.subject import synthetic
-    from srec.bench.trained import trained
+    from srec.bench.trained import trained_by_gradient
     from srec.training.run import Run
 
     rows = check([name.strip() for name in backends.split(",") if name.strip()] or names())
     own = ipex_python.absolute() if ipex_python.is_file() else None
     settings = Settings(rows, inputs, warmup, runs, cpu.value, limit, own)
-    subject = trained(Run(run)) if run is not None else synthetic(items, dim)
+    subject = trained_by_gradient(Run(run)) if run is not None else synthetic(items, dim)
     figures = measure_model(subject, settings, note, _saver(json_file))
     model = figures["model"]
     title = f"D {model['dim']}, {model['items']} items, {model['parameters']} parameters; inputs/s"
