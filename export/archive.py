@@ -57,6 +57,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 # A well-made archive is stored, so it unpacks to its own size; far more is a bomb or an accident.
 _MOST_GROWTH = 50
 _SMALL = 64 * 1024 * 1024
+_LONGEST_HEADER = 30 + (1 << 16) + 20  # of a file in a zip: fields, name, sizes of ZIP64
 
 
 def build_archive(
@@ -231,14 +232,25 @@ def _refuse_hidden(mar: Path, archive: zipfile.ZipFile) -> None:
     end = 0
     with mar.open("rb") as stream:
         for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
-            entry.extra = b""  # the header then gets its own, and only for what is larger than 2 GiB
-            header = entry.FileHeader()
             stream.seek(end)
-            if entry.header_offset != end or stream.read(len(header)) != header:
+            start = stream.read(_LONGEST_HEADER)
+            header = next((one for one in _headers(entry) if start.startswith(one)), None)
+            if entry.header_offset != end or header is None:
                 raise DataError(f'{mar} hides data before "{entry.filename}": do not use this archive')
             end += len(header) + entry.compress_size
     if archive.start_dir != end:
         raise DataError(f"{mar} hides data behind its files: do not use this archive")
+
+
+def _headers(entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The two headers that a file may have: the plain one, where its size fits, and that of ZIP64.
+
+    zipfile chooses ZIP64 from 5 % below its limit of 2 GiB on, since it does not know yet what is written.
+    """
+    entry.extra = b""  # the header gets its own
+    if max(entry.file_size, entry.compress_size) <= zipfile.ZIP64_LIMIT:
+        yield entry.FileHeader(zip64=False)
+    yield entry.FileHeader(zip64=True)
 
 
 def _is_inside(name: str) -> bool:

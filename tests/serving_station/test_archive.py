@@ -185,6 +185,23 @@ def test_what_only_torchserve_would_unpack_is_refused(build: Callable[..., Path]
                 read(mar)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.97, 1.0, 1.04, 2.0])
+def test_files_of_any_size_beside_the_limit_of_zip64_are_read(
+    build: Callable[..., Path], artifact: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """zipfile writes the larger header from 5 % below its limit, which is 2 GiB, on."""
+    size = (artifact / "weights.bin").stat().st_size
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", int(size * share))
+    mar = build()
+    with read_archive(mar) as folder:
+        assert (folder / "weights.bin").read_bytes() == (artifact / "weights.bin").read_bytes()
+    with mar.open("r+b") as stream, zipfile.ZipFile(mar) as archive:
+        stream.seek(archive.getinfo("weights.bin").header_offset + 28)  # how long the rest of the header is
+        stream.write(b"\x21")
+    with pytest.raises(DataError, match="hides data before"):
+        read_manifest(mar)
+
+
 def test_the_workers_share_of_the_library_stands_alone(artifact: Path, tmp_path: Path) -> None:
     mar = build_archive(artifact, tmp_path)
     program = """
