@@ -16,6 +16,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from srec.client.deadline import DEADLINE, keep_deadlines
 from srec.client.policy import Timeouts
 from srec.errors import DeadlineError, InputError, RefusedError, ServiceError, UnavailableError
 
@@ -36,6 +37,7 @@ class Transport:
         self._url, path = _checked(url)
         self._target = path + PATH
         self._pool = urllib3.connection_from_url(url, maxsize=connections)
+        keep_deadlines(self._pool)
 
     def post(self, body: bytes, headers: Mapping[str, str], deadline: float) -> bytes:
         """Send once; ``deadline`` is a time of ``time.monotonic``.
@@ -50,6 +52,7 @@ class Transport:
         if left <= 0:
             raise DeadlineError(f"{self._url} was not asked: the time of {self._timeouts.total:g} s was over")
         limits = self._timeouts
+        DEADLINE.set(deadline)
         try:
             response = self._pool.urlopen(
                 "POST",
@@ -61,7 +64,7 @@ class Transport:
                 redirect=False,
                 preload_content=False,
             )
-            content = self._read(response, deadline)
+            content = self._read(response)
         except HTTPError as error:
             self._raise_for(error)
         if response.status != HTTPStatus.OK:
@@ -72,14 +75,12 @@ class Transport:
         """Close the kept connections; calls under way end as they would."""
         self._pool.close()
 
-    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-        """The whole body; the deadline is checked between two arrivals of bytes."""
+    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """The whole body."""
         content = bytearray()
         try:
             while chunk := response.read1(1 << 16):
                 content += chunk
-                if time.monotonic() > deadline:
-                    raise DeadlineError(f"{self._url} was too slow: {self._timeouts.total:g} s were over")
                 if len(content) > _MOST_BYTES:
                     raise ServiceError(f"{self._url} sent more than {_MOST_BYTES} bytes: check the address")
         except BaseException:
@@ -93,8 +94,8 @@ class Transport:
             raise ServiceError(f"{self._url} cannot be trusted: {error}") from error
         if isinstance(error, ReadTimeoutError):
             raise DeadlineError(
-                f"{self._url} was silent for {self._timeouts.read:g} s or until the end of the "
-                f"{self._timeouts.total:g} s that were given"
+                f"{self._url} was silent for {self._timeouts.read:g} s, or its response was not whole at the "
+                f"end of the {self._timeouts.total:g} s that were given"
             ) from error
         refused = isinstance(error, (NewConnectionError, ConnectTimeoutError))
         reason = "takes no connection" if refused else "closed the connection before its response was whole"

@@ -29,6 +29,8 @@ class Step:
     sent: int | None = None
     silent: bool = False
     """Send nothing until the server ends."""
+    endless: bytes = b""
+    """Send these bytes, and then one more every few milliseconds until the client has gone."""
     close: bool = False
     """Close after this response without a word about it, as TorchServe does from 400 on."""
 
@@ -82,6 +84,11 @@ def scripted(*steps: Step) -> Iterator[Server]:
                 step = left.pop(0) if len(left) > 1 else left[0]
             if step.silent:
                 ended.wait()
+                return False
+            if step.endless:
+                self.wfile.write(step.endless)
+                while not ended.wait(0.005):
+                    self.wfile.write(b".")
                 return False
             head = [f"HTTP/1.1 {step.status} -", f"Content-Length: {len(step.body)}", *step.headers, "", ""]
             whole = "\r\n".join(head).encode() + step.body

@@ -179,6 +179,21 @@ class TestRaisesAtOnce:
             asking.recommend([620])
         assert len(server.seen) == 1
 
+    @pytest.mark.parametrize(
+        "start",
+        [b"HTTP/1.1 2", b"HTTP/1.1 200 -\r\nX: ", b"HTTP/1.1 200 -\r\nContent-Length: 1000000\r\n\r\n"],
+        ids=["status", "headers", "body"],
+    )
+    def test_a_response_that_never_ends(self, start: bytes) -> None:
+        limits = Timeouts(connect=3600, read=3600, total=0.5)
+        with (
+            scripted(Step(endless=start)) as server,
+            client(server, timeouts=limits) as asking,
+            pytest.raises(DeadlineError, match=r"not whole at the end of the 0\.5 s"),
+        ):
+            asking.recommend([620])
+        assert len(server.seen) == 1
+
     @pytest.mark.parametrize("appids", [["620"], [1.5], [None]])
     def test_what_is_no_integer(self, appids: list[int]) -> None:
         with SrecClient("http://127.0.0.1:1") as asking, pytest.raises(TypeError):
