@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from pydantic import ValidationError
 
 from srec import __version__
+from srec.api_key import check_api_key
 from srec.client.policy import Retries, Timeouts
 from srec.client.transport import Transport
 from srec.errors import ServiceError, UnavailableError
@@ -38,14 +39,18 @@ class SrecClient:
         retries: Retries | None = None,
         connections: int = 10,
     ) -> None:
-        """Connect to nothing yet; ``InputError`` where ``url`` is no address such as http://127.0.0.1:8080."""
+        """Connect to nothing yet.
+
+        Raises:
+            InputError: ``url`` is no address such as http://127.0.0.1:8080, or no header carries ``api_key``.
+        """
         self.url = url
         self.timeouts = timeouts or Timeouts()
         self.retries = retries or Retries()
         self._transport = Transport(url, self.timeouts, connections)
         self._headers = {"Content-Type": "application/json", "User-Agent": f"srec-client/{__version__}"}
-        if api_key is not None:
-            self._headers["X-API-Key"] = api_key
+        if api_key:  # empty is none, as SREC_API_KEY is to the service
+            self._headers["X-API-Key"] = check_api_key(api_key)
 
     def recommend(
         self,

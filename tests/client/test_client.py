@@ -211,6 +211,24 @@ def test_the_key_is_in_no_message() -> None:
 
 
 @pytest.mark.parametrize(
+    "key", ["hush\n", "\nhush", " hush", "hush ", "hu\tsh", "hu\0sh", "hüsh", "hush\x7f"]
+)
+def test_a_key_that_no_header_carries_is_refused_and_not_quoted(key: str) -> None:
+    with pytest.raises(InputError, match="the API key") as raised:
+        SrecClient("http://127.0.0.1:1", api_key=key)
+    assert key.strip() not in str(raised.value)
+
+
+def test_any_printable_key_is_sent_as_it_is_and_an_empty_one_is_none() -> None:
+    keys = ["".join(map(chr, range(33, 127))), "a b", "!", ""]
+    with scripted(Step()) as server:
+        for key in keys:
+            with SrecClient(server.url, api_key=key) as asking:
+                asking.recommend([620])
+    assert [seen.headers.get("x-api-key", "") for seen in server.seen] == keys
+
+
+@pytest.mark.parametrize(
     "url", ["", "localhost:8080", "ftp://host", "http://", "http://h/?q=1", "http://u:p@h", "http://[::1"]
 )
 def test_what_is_no_address_is_refused(url: str) -> None:

@@ -1,0 +1,17 @@
+"""What may be a key of the service: client and server ask here."""
+
+import re
+
+from srec.errors import InputError
+
+_KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
+
+
+def check_api_key(key: str) -> str:
+    """Return ``key``; ``InputError``, which does not quote it, where the header X-API-Key cannot carry it."""
+    if not _KEY.fullmatch(key):
+        raise InputError(
+            "the API key is empty, has blanks or a line break at an end, or holds a character that is not "
+            "printable ASCII: give it without those"
+        )
+    return key
