@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from srec.training.options import AveragingOptions
 
-EVERY = 10  # steps between updates of a moving average: the table is large, and its weights move slowly
+EVERY = 10
+"""Steps between updates of a moving average: the table is large, and its weights move slowly. Also how often
+an epoch updates it at least, if it has the steps: the average of a short training must leave the start."""
 
 
 class Averager:
@@ -60,19 +62,20 @@ class Averager:
 
 
 class MovingAverage(Averager):
-    """An exponential moving average; in the first steps its window is as long as the training so far."""
+    """An exponential moving average; its window is at most about a tenth of the training so far."""
 
-    def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
-        """``decay`` is a step's."""
+    def __init__(self, weights: Mapping[str, Tensor], decay: float, steps: int) -> None:
+        """``decay`` is a step's, ``steps`` are those of an epoch."""
         super().__init__(weights)
         self.decay = decay
+        self.every = min(max(steps // EVERY, 1), EVERY)
         self.mean = {name: tensor.detach().clone() for name, tensor in weights.items()}
 
     def after_step(self, taken: int) -> None:
-        """Move towards the weights, every ``EVERY`` steps."""
-        if taken % EVERY:
+        """Move towards the weights, every ``every`` steps."""
+        if taken % self.every:
             return
-        decay = min(self.decay**EVERY, taken / (taken + 9 * EVERY))
+        decay = min(self.decay**self.every, taken / (taken + 9 * self.every))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.mean.values()), list(self.weights.values()), 1 - decay)
 
@@ -122,11 +125,11 @@ class LastEpochs(Averager):
         ]
 
 
-def make_averager(options: AveragingOptions, model: nn.Module) -> Averager:
-    """The averager that the options ask for, of the weights that training changes."""
+def make_averager(options: AveragingOptions, model: nn.Module, steps: int) -> Averager:
+    """The averager that the options ask for, of the weights that training changes in ``steps`` an epoch."""
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if options.averaging == "ema":
-        return MovingAverage(weights, options.ema_decay)
+        return MovingAverage(weights, options.ema_decay, steps)
     if options.averaging == "last":
         return LastEpochs(weights, options.average_last)
     return Averager(weights)

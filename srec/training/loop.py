@@ -70,7 +70,7 @@ class Trainer:
         clicks = np.bincount(sequences.items, minlength=model.n_items + 1)[1:]
         clicked = torch.from_numpy(clicks).float().to(self.device)
         self.loss = StepLoss(self.model, settings, clicked, self.auxiliary)
-        self.averager = make_averager(settings, self.model)
+        self.averager = make_averager(settings, self.model, self.steps)
         # One mask a session for all look-ups needs them session by session.
         self.by_pairs = model.reads_pairs and model.hops > 0 and not settings.table_dropout
 

@@ -32,15 +32,16 @@ def test_rates_rise_in_the_warm_up_and_fall_as_asked() -> None:
     assert cosine == pytest.approx([1, 0.853553, 0.5, 0.146447], abs=1e-6)
 
 
-def test_the_moving_average_is_that_of_its_recursion() -> None:
+@pytest.mark.parametrize(("steps", "every"), [(1, 1), (3, 1), (30, 3), (100, EVERY), (5000, EVERY)])
+def test_the_moving_average_is_that_of_its_recursion(steps: int, every: int) -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
-    average, expected = MovingAverage({"w": weight}, decay=0.99), 0.0
+    average, expected = MovingAverage({"w": weight}, 0.99, steps), 0.0
     for taken in range(1, 201):
         with torch.no_grad():
             weight.fill_(taken)
         average.after_step(taken)
-        if taken % EVERY == 0:
-            decay = min(0.99**EVERY, taken / (taken + 9 * EVERY))
+        if taken % every == 0:
+            decay = min(0.99**every, taken / (taken + 9 * every))
             expected = decay * expected + (1 - decay) * taken
     assert average.average()["w"].item() == pytest.approx(expected, rel=1e-5)
     with average.applied():
@@ -74,8 +75,19 @@ def test_an_average_is_better_than_the_last_weights_of_a_high_rate(averaging: st
     assert loss_of(model, unseen) == last  # training goes on from its own weights
 
 
+def test_the_average_of_a_training_of_few_steps_leaves_the_start() -> None:
+    """All sessions fit into one batch: eight epochs are eight steps."""
+    sessions = circle(0, 150, ITEMS)
+    trainer = trainer_of(sessions, ITEMS, averaging="ema", batch_size=800, learning_rate=0.05)
+    assert trainer.steps == 1
+    start = loss_of(trainer.model.eval(), sessions)
+    last = loss_of(taught(trainer, 8), sessions)
+    with trainer.served() as served:
+        assert loss_of(served, sessions) < start - 0.7 * (start - last)
+
+
 def test_without_averaging_nothing_is_copied() -> None:
-    averager = make_averager(told().training, torch.nn.Linear(2, 2))
+    averager = make_averager(told().training, torch.nn.Linear(2, 2), 100)
     assert averager.average() is averager.weights
     assert averager.state() == {}
 
