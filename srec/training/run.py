@@ -74,6 +74,7 @@ def write_run(
                     "digest": data.digest,
                     "kind": data.kind,
                     "counts": data.manifest["counts"],
+                    "split": data.manifest["split"],
                 },
                 "n_items": features.n_items,
                 "n_context": features.n_context,

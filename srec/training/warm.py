@@ -1,6 +1,7 @@
 """Start a training at the weights of an earlier run: games that both know keep what was learnt of them."""
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import torch
@@ -58,6 +59,24 @@ class WarmStart:
                 )
         if settings.training.initial != "random" or settings.training.content != "none":
             raise InputError("--from starts at an earlier run's item table: leave out initial and content")
+        self._check_unseen()
+
+    def _check_unseen(self) -> None:
+        """``InputError`` where the run may know what is validation now, which would flatter every epoch."""
+        learnt, data = self.run.record["data"], self.data
+        if data.kind == "sessions" and learnt["digest"] != data.digest:
+            raise InputError(
+                f"{self.run.folder} was trained on other data than {data.folder}, whose validation is drawn "
+                "at random and may hold sessions of that training: train without --from"
+            )
+        end = learnt.get("split", {}).get("train_until")  # unknown of a run that an earlier version made
+        begin = data.manifest["split"].get("train_until")
+        if end is not None and begin is not None and end > begin:
+            raise InputError(
+                f"{self.run.folder} was trained on reviews until {_moment(end)}, and validation of "
+                f"{data.folder} begins at {_moment(begin)}: prepare with fewer validation_days or test_days, "
+                "or train without --from (`srec retrain --no-warm`)"
+            )
 
     def features(self, features: ItemFeatures) -> ItemFeatures:
         """Tag vectors in the directions of the earlier run's, since its weights mean those.
@@ -108,6 +127,10 @@ def _shared(old: list[Any], new: list[Any]) -> Kept:
     pairs = [(place[value], row) for row, value in enumerate(new) if value in place]
     both = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
     return Kept(both[:, 0], both[:, 1])
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _written(value: object) -> str:

@@ -1,5 +1,6 @@
 """Training that goes on from an earlier run, with games that came and went."""
 
+import contextlib
 import csv
 import json
 from pathlib import Path
@@ -16,7 +17,7 @@ from srec.training.features import item_features
 from srec.training.run import Run
 from srec.training.train import train
 from srec.training.warm import WarmStart
-from tests.training.small import DAY, Told, prepare_log, quick, trained
+from tests.training.small import DAY, Told, prepare_cycle, prepare_log, quick, trained
 
 
 def prepare_later(folder: Path) -> Dataset:
@@ -125,3 +126,28 @@ def test_a_run_that_does_not_fit_is_refused(
     settings = quick(model, preset, **({"dim": 6} | changes if model == "gce-gnn" else changes))
     with pytest.raises(InputError, match=message):
         train(later, settings, tmp_path / "RUN", resume=False, report=Told(), earlier=earlier)
+
+
+def test_a_run_that_has_learnt_reviews_of_validation_is_refused(earlier: Run, tmp_path: Path) -> None:
+    """The same log: where validation is longer, its first days were the earlier run's training."""
+    prepare_log(tmp_path)
+    settings = quick("gce-gnn", "tiny", dim=6, epochs=1)
+    refused = r"on reviews until 2017-08-14 .*, and validation of .* begins at 2017-08-08 .*--no-warm"
+    for days, expected in ((10, None), (14, None), (20, refused)):
+        chosen = ReviewSettings(
+            min_user_reviews=2, min_game_reviews=2, popular_share=None, tag_width=8, validation_days=days
+        )
+        prepare_reviews([tmp_path / "reviews.csv"], tmp_path / "games.jsonl", tmp_path / "DATA", chosen)
+        warm = WarmStart(earlier, Dataset(tmp_path / "DATA"))
+        with pytest.raises(InputError, match=expected) if expected else contextlib.nullcontext():
+            warm.check(settings)
+
+
+def test_session_files_that_changed_take_no_earlier_run(
+    sessions: Dataset, straight: Run, tmp_path: Path
+) -> None:
+    """Another file's validation is drawn anew, out of the sessions that the run learnt from."""
+    WarmStart(straight, sessions).check(quick())
+    more = WarmStart(straight, prepare_cycle(tmp_path, count=241))
+    with pytest.raises(InputError, match=r"on other data than .*, whose validation is drawn at random"):
+        more.check(quick())
