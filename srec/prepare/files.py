@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 import duckdb
+import pyarrow as pa
 
 from srec.errors import InputError
 from srec.io import file_stamp
 from srec.prepare.download import download
 from srec.prepare.engine import Engine, literal, path_literal
 from srec.prepare.engine import quoted as _quoted
+from srec.prepare.report import BadRow
 
 Format = Literal["csv", "jsonl", "parquet", "text"]
 FORMATS: dict[str, Format] = {
@@ -26,6 +28,7 @@ FORMATS: dict[str, Format] = {
 }  # fmt: skip
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 _KEYS_FROM_LINES = 1000
+_SAID = {"invalid encoding": "not UTF-8", "line size over maximum": "longer than 2 MB"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,10 @@ def text_relation(engine: Engine, source: Source, wanted: Sequence[str], rejects
 
 
 def lines(source: Source, rejects: str | None = None) -> str:
-    """SQL of a relation with one text column ``line``; blank lines are left out."""
+    """SQL of a relation with one text column ``line``; blank lines are left out.
+
+    Lines that the reader refuses land in the table named ``rejects``; without one they are ignored.
+    """
     # No line of JSON or of ids holds the control character that stands in for a separator here.
     scan = (
         f"read_csv({source.sql}, columns = {{'line': 'VARCHAR'}}, auto_detect = false, header = false, "
@@ -120,6 +126,16 @@ def lines(source: Source, rejects: str | None = None) -> str:
         f"{', ' + _rejects(rejects) if rejects else ', ignore_errors = true'})"
     )
     return f"SELECT line FROM {scan} WHERE trim(line) <> ''"
+
+
+def read_lines(engine: Engine, source: Source) -> tuple[pa.Array, list[BadRow]]:
+    """The lines of a file but for blank ones, and those that cannot be read; ``InputError`` for no text."""
+    try:
+        found = engine.arrow(lines(source, "rejects"))["line"].combine_chunks()
+    except duckdb.Error as error:
+        raise refuse(source, error) from error
+    refused = [BadRow(file=source.name, why=f"line {n}: {why}", row=row) for n, row, why in rejected(engine)]
+    return found, refused
 
 
 def rejected(engine: Engine, rejects: str = "rejects") -> list[tuple[int, str, str]]:
@@ -133,7 +149,7 @@ def rejected(engine: Engine, rejects: str = "rejects") -> list[tuple[int, str, s
     )
     engine.run(f"DROP TABLE {rejects}")
     engine.run(f"DROP TABLE {rejects}_scans")
-    return [(int(str(line)), str(text).strip(), str(why)) for line, text, why in found]
+    return [(int(str(line)), str(text).strip(), _SAID.get(str(why), str(why))) for line, text, why in found]
 
 
 def refuse(source: Source, error: duckdb.Error) -> InputError:

@@ -76,8 +76,8 @@ def _records(engine: Engine, source: Source) -> tuple[list[Mapping[str, Any]], l
 
 def _objects(engine: Engine, source: Source) -> tuple[list[Mapping[str, Any]], list[BadRow]]:
     records: list[Mapping[str, Any]] = []
-    bad = []
-    for line in engine.arrow(files.lines(source))["line"].to_pylist():
+    lines, bad = files.read_lines(engine, source)
+    for line in lines.to_pylist():
         try:
             record = json.loads(line)
         except ValueError:

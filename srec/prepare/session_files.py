@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,20 +24,18 @@ def read_sessions(engine: Engine, path: Path) -> tuple[Clicks, Reading]:
     ``InputError`` if the file is missing, empty, or more than 5 % of its lines are unparsable.
     """
     (source,) = files.sources([path], "sessions", assume="text")
-    try:
-        lines = engine.arrow(files.lines(source))["line"].combine_chunks()
-    except duckdb.Error as error:
-        raise files.refuse(source, error) from error
+    lines, refused = files.read_lines(engine, source)
     good = pc.match_substring_regex(lines, _GOOD)
     ids = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(lines.filter(good)))
     numbers = ids.values.cast(pa.int64()).to_numpy()
     offsets = ids.offsets.to_numpy().astype(np.int64)
     bad = lines.filter(pc.invert(good))
     shown = [BadRow(file=str(path), why="not a line of ids", row=str(line)) for line in bad[:SHOWN]]
+    rows, unparsable = len(lines) + len(refused), len(bad) + len(refused)
     reading = Reading(
-        files=[FileReport(path=str(path), rows=len(lines), unparsable=len(bad))],
-        unparsable=len(bad),
-        shown=shown,
+        files=[FileReport(path=str(path), rows=rows, unparsable=unparsable)],
+        unparsable=unparsable,
+        shown=[*refused, *shown][:SHOWN],
     )
     check_reading(reading, "sessions")
     if numbers.max() > MAX_APPID:

@@ -150,6 +150,19 @@ def test_repeated_and_unusable_records(tmp_path: Path) -> None:
     assert reading.notes == ["1 games occur more than once: the last record counts"]
 
 
+def test_games_in_another_encoding_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "games.jsonl"
+    names = ["Caf\N{LATIN SMALL LETTER E WITH ACUTE}", *["Bar"] * 29]
+    records = [json.dumps({"appid": i, "name": name}, ensure_ascii=False) for i, name in enumerate(names, 1)]
+    path.write_text("\n".join(records), "latin-1")
+    games, reading = read(path)
+    assert (reading.rows, reading.unparsable, len(games)) == (30, 1, 29)
+    assert [row.why for row in reading.shown] == ["line 1: not UTF-8"]
+    path.write_text("\n".join([*records[1:], *records[:1] * 2]), "latin-1")
+    with pytest.raises(InputError, match=r"2 of 31 rows .* cannot be read.* line 30: not UTF-8"):
+        read(path)
+
+
 def test_no_appid_column(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "games.jsonl", [{"apid": 1, "name": "x"}])
     with pytest.raises(InputError, match=r'has no column "appid" \(did you mean "apid"\?\)'):

@@ -121,6 +121,21 @@ def test_bad_lines_are_counted_shown_and_stop_at_five_percent(tmp_path: Path) ->
         prepare_sessions(train, test, tmp_path / "DATA", SessionSettings())
 
 
+def test_lines_that_cannot_be_read_are_counted_too(tmp_path: Path) -> None:
+    """Not UTF-8, or too long for the reader."""
+    train, test = write(tmp_path / "train.txt", TRAIN * 2), write(tmp_path / "test.txt", TEST)
+    good = train.read_bytes()
+    train.write_bytes(good + b"10 \xe9 20\n" + b"1 " * 1_100_000 + b"\n10 20\n")
+    report = prepare_sessions(train, test, tmp_path / "DATA", SessionSettings())
+    reading = report.readings["train"]
+    assert (reading.rows, reading.unparsable) == (2 * len(TRAIN) + 3, 2)
+    assert [row.why for row in reading.shown] == ["line 61: not UTF-8", "line 62: longer than 2 MB"]
+    assert report.counts["train_full_sequences"] == 2 * len(TRAIN) + 1
+    train.write_bytes(good + b"10 \xe9 20\n" * 4)
+    with pytest.raises(InputError, match=r"4 of 64 rows .* cannot be read.* line 61: not UTF-8"):
+        prepare_sessions(train, test, tmp_path / "DATA", SessionSettings())
+
+
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
