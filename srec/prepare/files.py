@@ -125,7 +125,7 @@ def lines(source: Source, rejects: str | None = None) -> str:
         f"delim = '\x01', quote = '', escape = '', compression = '{source.compression}', strict_mode = false"
         f"{', ' + _rejects(rejects) if rejects else ', ignore_errors = true'})"
     )
-    return f"SELECT line FROM {scan} WHERE trim(line) <> ''"
+    return f"SELECT line FROM {scan} WHERE trim(line, ' \t\r\f') <> ''"
 
 
 def read_lines(engine: Engine, source: Source) -> tuple[pa.Array, list[BadRow]]:

@@ -107,7 +107,7 @@ def test_another_seed_draws_another_validation_and_the_same_is_repeatable(tmp_pa
 
 
 def test_bad_lines_are_counted_shown_and_stop_at_five_percent(tmp_path: Path) -> None:
-    lines = [" ".join(map(str, session)) for session in TRAIN] + ["", "1 two 3"]
+    lines = [" ".join(map(str, session)) for session in TRAIN] + ["", "\t \t", "1 two 3"]
     train, test = tmp_path / "train.txt", write(tmp_path / "test.txt", TEST)
     train.write_text("\r\n".join(lines) + "\r\n")
     report = prepare_sessions(train, test, tmp_path / "DATA", SessionSettings())
