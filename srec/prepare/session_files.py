@@ -15,7 +15,9 @@ from srec.prepare.report import BadRow, FileReport, Reading
 from srec.prepare.sequences import Clicks
 
 MAX_APPID = 2**31 - 1
-_GOOD = r"^\s*0*[1-9][0-9]{0,9}(\s+0*[1-9][0-9]{0,9})*\s*$"
+# Lines that may hold ids alone; no longer numbers, which need not fit an int64.
+_NUMBERS = r"^\s*0*[0-9]{1,10}(\s+0*[0-9]{1,10})*\s*$"
+_WHY = f"not a line of ids, which are integers from 1 to {MAX_APPID} (where yours begin at 0, add 1 to all)"
 
 
 def read_sessions(engine: Engine, path: Path) -> tuple[Clicks, Reading]:
@@ -25,12 +27,9 @@ def read_sessions(engine: Engine, path: Path) -> tuple[Clicks, Reading]:
     """
     (source,) = files.sources([path], "sessions", assume="text")
     lines, refused = files.read_lines(engine, source)
-    good = pc.match_substring_regex(lines, _GOOD)
-    ids = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(lines.filter(good)))
-    numbers = ids.values.cast(pa.int64()).to_numpy()
-    offsets = ids.offsets.to_numpy().astype(np.int64)
-    bad = lines.filter(pc.invert(good))
-    shown = [BadRow(file=str(path), why="not a line of ids", row=str(line)) for line in bad[:SHOWN]]
+    good, clicks = _clicks(lines)
+    bad = lines.filter(pa.array(~good))
+    shown = [BadRow(file=str(path), why=_WHY, row=str(line)) for line in bad[:SHOWN]]
     rows, unparsable = len(lines) + len(refused), len(bad) + len(refused)
     reading = Reading(
         files=[FileReport(path=str(path), rows=rows, unparsable=unparsable)],
@@ -38,9 +37,17 @@ def read_sessions(engine: Engine, path: Path) -> tuple[Clicks, Reading]:
         shown=[*refused, *shown][:SHOWN],
     )
     check_reading(reading, "sessions")
-    if numbers.max() > MAX_APPID:
-        raise InputError(f"{path}: {numbers.max()} is no id: ids are integers from 1 to {MAX_APPID}")
-    return Clicks(numbers, offsets), reading
+    return clicks, reading
+
+
+def _clicks(lines: pa.Array) -> tuple[NDArray[np.bool_], Clicks]:
+    """Which of the lines hold ids alone, bool [lines], and what those hold."""
+    good = pc.match_substring_regex(lines, _NUMBERS).to_numpy(zero_copy_only=False)
+    texts = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(lines.filter(pa.array(good))))
+    clicks = Clicks(texts.values.cast(pa.int64()).to_numpy(), texts.offsets.to_numpy().astype(np.int64))
+    strays = np.bincount(clicks.sequence[(clicks.ids < 1) | (clicks.ids > MAX_APPID)], minlength=len(clicks))
+    good[good] = strays == 0
+    return good, clicks.of(strays == 0)
 
 
 def validation_sessions(sessions: int, share: float, seed: int) -> NDArray[np.bool_]:

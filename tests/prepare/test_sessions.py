@@ -15,6 +15,7 @@ from srec.io import read_json
 from srec.prepare import Report, SessionSettings, prepare_sessions
 
 TRAIN = [[30, 10, 20], [10, 20], [20, 40, 10, 30], [10], [40, 20, 10], [20, 10]] * 5
+WHY = "not a line of ids, which are integers from 1 to 2147483647 (where yours begin at 0, add 1 to all)"
 TEST = [[10, 20, 30], [99, 10], [40, 99, 20], [10]]
 
 
@@ -112,13 +113,22 @@ def test_bad_lines_are_counted_shown_and_stop_at_five_percent(tmp_path: Path) ->
     train.write_text("\r\n".join(lines) + "\r\n")
     report = prepare_sessions(train, test, tmp_path / "DATA", SessionSettings())
     assert report.readings["train"].unparsable == 1
-    assert [(row.row, row.why) for row in report.readings["train"].shown] == [
-        ("1 two 3", "not a line of ids")
-    ]
+    assert [(row.row, row.why) for row in report.readings["train"].shown] == [("1 two 3", WHY)]
     train.write_text("\n".join([*lines, "-1 2"]))
     message = f"{train}: 2 of 32 rows (6.2%) of sessions cannot be read, more than 5%"
     with pytest.raises(InputError, match=re.escape(message)):
         prepare_sessions(train, test, tmp_path / "DATA", SessionSettings())
+
+
+@pytest.mark.parametrize("stray", ["0", "-1", "2147483648", "3000000000", "12345678901", "1" * 30, "1.0"])
+def test_one_id_out_of_range_costs_its_line(stray: str, tmp_path: Path) -> None:
+    train, test = write(tmp_path / "train.txt", TRAIN), write(tmp_path / "test.txt", TEST)
+    train.write_text(f"{train.read_text()}10 {stray}\n2147483647 0020 10\n")
+    report = prepare_sessions(train, test, tmp_path / "DATA", SessionSettings())
+    assert report.readings["train"].rows == len(TRAIN) + 2
+    assert [(row.row, row.why) for row in report.readings["train"].shown] == [(f"10 {stray}", WHY)]
+    assert report.counts["train_full_sequences"] == len(TRAIN) + 1
+    assert Dataset(tmp_path / "DATA").vocabulary.appids.tolist() == [10, 20, 30, 40, 2147483647]
 
 
 def test_lines_that_cannot_be_read_are_counted_too(tmp_path: Path) -> None:
@@ -143,7 +153,7 @@ def test_lines_that_cannot_be_read_are_counted_too(tmp_path: Path) -> None:
         (TRAIN, [[99, 98]], "test holds no example"),
         ([[1], [2]], TEST, "validation holds no example"),
         ([[1, 2]], TEST, "cannot be divided into training and validation"),
-        ([*TRAIN, [5, 3_000_000_000]], TEST, "3000000000 is no id"),
+        ([[item - 10 for item in session] for session in TRAIN], TEST, "where yours begin at 0, add 1"),
     ],
 )
 def test_what_cannot_be_used(
