@@ -23,9 +23,13 @@ _WHY = f"not a line of ids, which are integers from 1 to {MAX_APPID} (where your
 def read_sessions(engine: Engine, path: Path) -> tuple[Clicks, Reading]:
     """Read one file; blank lines are no sessions, lines with anything but ids are counted as unparsable.
 
-    ``InputError`` if the file is missing, empty, or more than 5 % of its lines are unparsable.
+    ``InputError`` if there is no such file, or several, if it is empty, or if more than 5 % of its lines are
+    unparsable.
     """
-    (source,) = files.sources([path], "sessions", assume="text")
+    found = files.sources([path], "sessions", assume="text")
+    if len(found) > 1:
+        raise InputError(f"{path}: {len(found)} files of sessions, and one is read: join them into one file")
+    source = found[0]
     lines, refused = files.read_lines(engine, source)
     good, clicks = _clicks(lines)
     bad = lines.filter(pa.array(~good))

@@ -168,3 +168,15 @@ def test_missing_file(tmp_path: Path) -> None:
     test = write(tmp_path / "test.txt", TEST)
     with pytest.raises(InputError, match="no such file of sessions"):
         prepare_sessions(tmp_path / "none.txt", test, tmp_path / "DATA", SessionSettings())
+
+
+@pytest.mark.parametrize("given", ["", "*.csv"])
+def test_a_folder_or_pattern_may_name_one_file(given: str, tmp_path: Path) -> None:
+    """The order of several would decide which sessions are validation."""
+    (tmp_path / "train").mkdir()
+    write(tmp_path / "train" / "a.csv", TRAIN)
+    files = tmp_path / "train" / given, write(tmp_path / "test.txt", TEST)
+    prepare_sessions(*files, tmp_path / "DATA", SessionSettings())
+    write(tmp_path / "train" / "b.csv", TRAIN)
+    with pytest.raises(InputError, match=r"2 files of sessions, and one is read: join them into one file"):
+        prepare_sessions(*files, tmp_path / "DATA", SessionSettings())
