@@ -32,7 +32,7 @@ from srec.prepare.settings import ReviewSettings
 from srec.prepare.split import Split, clicks_of, split_by_time
 from srec.prepare.steps import Pipeline, filter_reviews
 from srec.prepare.tags import decompose, tag_matrix
-from srec.prepare.write import LONGEST_INPUT, write_examples, write_items, write_manifest, write_sequences
+from srec.prepare.write import cut_inputs, write_examples, write_items, write_manifest, write_sequences
 
 Progress = Callable[[str], None]
 _COLUMNS = {
@@ -173,11 +173,7 @@ def _report(
     notes = [note for reading in readings.values() for note in reading.notes]
     if split.bounds["time_resolution"] == "days":
         notes.append("all times are whole days apart: within a day the order is that of the input")
-    long = sum(
-        int((part.targets - part.starts > LONGEST_INPUT).sum()) for part in (split.validation, split.test)
-    )
-    if long:
-        notes.append(f"{long:,} inputs have more than {LONGEST_INPUT:,} clicks: the newest are written")
+    notes += cut_inputs(split.validation, split.test)
     return Report(
         kind="reviews",
         readings=readings,

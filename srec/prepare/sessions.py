@@ -17,7 +17,7 @@ from srec.prepare.report import Reading, Report
 from srec.prepare.sequences import Clicks, Examples, expand, vocabulary_of
 from srec.prepare.session_files import read_sessions, validation_sessions
 from srec.prepare.settings import SessionSettings
-from srec.prepare.write import write_examples, write_items, write_manifest, write_sequences
+from srec.prepare.write import cut_inputs, write_examples, write_items, write_manifest, write_sequences
 
 
 def prepare_sessions(
@@ -120,6 +120,7 @@ def _report(
         dropped=dropped,
         counts=counts,
         overview=overview(train),
+        notes=cut_inputs(validation, test),
     )
 
 

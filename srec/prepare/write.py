@@ -34,6 +34,12 @@ def write_examples(path: Path, examples: Examples) -> None:
     _write(path, schema, _example_tables(examples))
 
 
+def cut_inputs(*parts: Examples) -> list[str]:
+    """The note on inputs that ``write_examples`` cuts; no note where it cuts none."""
+    cut = sum(int((part.targets - part.starts > LONGEST_INPUT).sum()) for part in parts)
+    return [f"{cut:,} inputs have more than {LONGEST_INPUT:,} clicks: the newest are written"] if cut else []
+
+
 def write_items(path: Path, items: pa.Table) -> None:
     """A row per item, in order."""
     _write(path, items.schema, iter([items]))

@@ -77,6 +77,13 @@ def test_validation_is_a_tenth_of_the_sessions_cut_before_expansion(tmp_path: Pa
     }
 
 
+def test_inputs_that_are_cut_are_told_of(tmp_path: Path) -> None:
+    assert prepare(tmp_path).notes == []
+    report = prepare(tmp_path, test=[[10, 20] * 501])  # its last click alone follows more than 1,000
+    assert report.notes == ["1 inputs have more than 1,000 clicks: the newest are written"]
+    assert max(len(row["items"]) for row in rows(tmp_path / "DATA" / "test.parquet")) == 1_000
+
+
 def test_the_reader_accepts_it(tmp_path: Path) -> None:
     report = prepare(tmp_path, neighbours=2)
     data = Dataset(tmp_path / "DATA")
