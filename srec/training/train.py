@@ -256,7 +256,6 @@ def _refits(settings: TrainSettings, data: Dataset) -> bool:
 
 def _with_examples(sequences: Sequences, data: Dataset) -> Sequences:
     if len(sequences.items) <= len(sequences):
-        raise InputError(
-            f"{data.folder} has no training sequence of two clicks: loosen the filters of `srec prepare`"
-        )
+        remedy = "give more sessions" if data.kind == "sessions" else "loosen the filters"
+        raise InputError(f"{data.folder} has no training sequence of two clicks: {remedy} and prepare again")
     return sequences

@@ -1,6 +1,7 @@
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -8,6 +9,7 @@ from safetensors.torch import load_file
 from srec.data.dataset import Dataset
 from srec.errors import DataError, InputError
 from srec.models import MODELS
+from srec.prepare import SessionSettings, prepare_sessions
 from srec.training import train as training
 from srec.training.run import Run
 from srec.training.train import train
@@ -221,3 +223,14 @@ def test_refit_can_be_left_out(model: str, sessions: Dataset, tmp_path: Path) ->
     run = trained(sessions, tmp_path / "RUN", quick(model, refit=False))
     assert not run.refitted
     assert run.graph().digest == sessions.graph().digest
+
+
+def test_session_files_without_a_training_example_are_refused(tmp_path: Path) -> None:
+    """The one session of two clicks is validation's."""
+    held_out = int(np.random.default_rng(0).permutation(10)[0])
+    lines = ["1 2" if place == held_out else str(1 + place % 2) for place in range(10)]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    (tmp_path / "test.txt").write_text("1 2")
+    prepare_sessions(tmp_path / "train.txt", tmp_path / "test.txt", tmp_path / "DATA", SessionSettings())
+    with pytest.raises(InputError, match=r"no training sequence of two clicks: give more sessions"):
+        trained(Dataset(tmp_path / "DATA"), tmp_path / "RUN", quick())
