@@ -55,6 +55,9 @@ class SessionModel(nn.Module):
     sized_by_data: ClassVar[tuple[str, ...]] = ()
     """Buffers whose shapes ``fit`` decides: loading a state takes them in the state's shapes."""
 
+    item_rows: ClassVar[tuple[str, ...]] = ()
+    """Weights with a row an item, [V+1, *], by their names; one that the settings leave out is lacking."""
+
     hops: int = 0
     """How far the model looks into the global graph."""
 

@@ -76,12 +76,19 @@ class ContentTable(nn.Module):
 
 
 def item_tables(model: SessionModel) -> dict[str, nn.Embedding]:
-    """Every table with a row an item, [V+1, *], by its name in the model."""
+    """Every table with a row an item, [V+1, *], by its name in the model; tag vectors are none."""
     return {
         name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Embedding) and module.num_embeddings == model.n_items + 1
+        for name, module in model.named_children()
+        if isinstance(module, nn.Embedding) and f"{name}.weight" in model.item_rows
     }
+
+
+def item_weights(model: SessionModel) -> list[Tensor]:
+    """All weights with a row an item, [V+1, *], tag vectors, too; with content as the model reads them."""
+    names = [name.rpartition(".") for name in model.item_rows]
+    owners = [(getattr(model, owner), weight) for owner, _, weight in names]
+    return [getattr(owner, weight) for owner, weight in owners if owner is not None]
 
 
 def item_table(model: SessionModel) -> nn.Embedding:

@@ -35,6 +35,7 @@ class Fpmc(TableModel):
     name = "fpmc"
     Settings = FpmcSettings
     additive = True
+    item_rows = ("items.weight", "clicked.weight")
 
     def __init__(self, settings: FpmcSettings, features: ItemFeatures) -> None:
         """Build with random weights."""

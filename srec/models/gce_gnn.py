@@ -138,6 +138,7 @@ class GceGnn(SessionModel):
     Settings = GceGnnSettings
     additive = True
     reads_pairs = True
+    item_rows = ("items.weight", "tags.factors")
 
     def __init__(self, settings: GceGnnSettings, features: ItemFeatures) -> None:
         """Build with random weights; ``InputError`` where the settings ask for metadata that is not there."""

@@ -37,6 +37,7 @@ class Gru4Rec(TableModel):
 
     name = "gru4rec"
     Settings = Gru4RecSettings
+    item_rows = ("items.weight", "inputs.weight")
 
     def __init__(self, settings: Gru4RecSettings, features: ItemFeatures) -> None:
         """Build with random weights."""

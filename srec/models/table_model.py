@@ -19,6 +19,7 @@ class TableModel(SessionModel):
     """
 
     Settings: ClassVar[type[ScoringSettings]] = ScoringSettings
+    item_rows: ClassVar[tuple[str, ...]] = ("items.weight",)
     settings: ScoringSettings
 
     def __init__(self, settings: ScoringSettings, features: ItemFeatures, dim: int) -> None:

@@ -15,14 +15,20 @@ class TableDropout(TorchFunctionMode):
     """While entered, rows of item tables lose the same components wherever one session looks them up.
 
     It watches ``F.embedding``, through which every model reads its tables, so that none has to know of it.
-    Tables are told by their V+1 rows; those that are not trained, such as fixed tag vectors, are left alone.
+    Tables that are not trained, such as fixed tag vectors, are left alone.
     """
 
-    def __init__(self, rate: float, n_items: int) -> None:
-        """``rate``: share of the components that are zeroed; the others grow by 1 / (1 - rate)."""
+    def __init__(self, rate: float, tables: Callable[[], list[Tensor]]) -> None:
+        """Prepare for a model.
+
+        Args:
+            rate: share of the components that are zeroed; the others grow by 1 / (1 - rate).
+            tables: gives the item tables [V+1, *] as the model is about to read them.
+        """
         super().__init__()
         self.rate = rate
-        self.rows = n_items + 1
+        self._find = tables
+        self.tables: list[Tensor] = []
         self.sessions = 0
         self.masks: dict[int, Tensor] = {}
 
@@ -30,6 +36,7 @@ class TableDropout(TorchFunctionMode):
         """Forget the masks: a batch of so many sessions is to be encoded."""
         self.sessions = sessions
         self.masks = {}
+        self.tables = [table for table in self._find() if table.requires_grad]
 
     def __torch_function__(
         self,
@@ -42,7 +49,7 @@ class TableDropout(TorchFunctionMode):
         if func is not F.embedding:
             return found
         table: Tensor = args[1] if len(args) > 1 else (kwargs or {})["weight"]
-        return found * self._mask(found) if table.requires_grad and len(table) == self.rows else found
+        return found * self._mask(found) if any(table is each for each in self.tables) else found
 
     def _mask(self, vectors: Tensor) -> Tensor:
         """The masks of the sessions, [B, 1, ..., D], for vectors [B, ..., D]."""

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from srec.graph.inputs import ModelInputs
 from srec.models import SessionModel
+from srec.models.content import item_weights
 from srec.training.auxiliary import Auxiliary
 from srec.training.dropout import TableDropout
 from srec.training.losses import make_objective
@@ -55,7 +56,7 @@ class StepLoss:
         self.settings = settings
         cold_items_wait = settings.content != "none"
         self.objective = make_objective(settings, clicks, clicks > 0 if cold_items_wait else None)
-        self.dropout = TableDropout(settings.table_dropout, model.n_items)
+        self.dropout = TableDropout(settings.table_dropout, lambda: item_weights(model))
         self.dtype = DTYPES[settings.precision]
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -73,7 +74,8 @@ class StepLoss:
 
     def _encode(self, inputs: ModelInputs) -> Tensor:
         """Session vectors, float32 [B, D]."""
-        self.dropout.renew(len(inputs[0]))
+        if self.settings.table_dropout:
+            self.dropout.renew(len(inputs[0]))
         dropping = self.dropout if self.settings.table_dropout else contextlib.nullcontext()
         casting = torch.autocast(inputs[0].device.type, self.dtype, enabled=self.dtype != torch.float32)
         with dropping, casting:

@@ -11,7 +11,6 @@ from torch import Tensor
 from srec.data.dataset import Dataset
 from srec.errors import InputError
 from srec.models import ItemFeatures, SessionModel
-from srec.models.content import item_tables
 from srec.training.run import Run
 from srec.training.settings import RunSettings
 
@@ -101,13 +100,17 @@ class WarmStart:
             selection: take the weights that validation saw, not those that were trained on it, too.
         """
         earlier = dict(self.run.model(selection).named_parameters())
-        tables = {f"{name}.weight" for name in item_tables(model)} | {"tags.factors"}
         with torch.no_grad():
             for name, ours in model.named_parameters():
                 if name not in earlier:
                     raise InputError(f"{self.run.folder} has no weights {name}: train without --from")
-                kept = self.items if name in tables else self.values if name.startswith("context.") else None
-                self._copy(name, earlier[name], ours, kept)
+                self._copy(name, earlier[name], ours, self._kept(model, name))
+
+    def _kept(self, model: SessionModel, name: str) -> Kept | None:
+        """Which rows of a weight both know; None where it has no row an item or context value."""
+        if name in model.item_rows:
+            return self.items
+        return self.values if name.startswith("context.") else None
 
     def _copy(self, name: str, theirs: Tensor, ours: Tensor, kept: Kept | None) -> None:
         if kept is not None and theirs.shape[1:] == ours.shape[1:]:

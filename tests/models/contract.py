@@ -192,6 +192,12 @@ class ModelContract:
         assert again.keys() == model.state_dict().keys()
         assert all(torch.equal(again[name], weights) for name, weights in model.state_dict().items())
 
+    def test_names_its_weights_with_a_row_an_item(self, model: SessionModel) -> None:
+        """Nothing else of these models has 41 rows."""
+        weights = dict(model.named_parameters())
+        rows = {name for name, weight in weights.items() if weight.shape[:1] == (ITEMS + 1,)}
+        assert rows == weights.keys() & set(model.item_rows)
+
     def test_items_without_any_neighbour_have_finite_scores_and_gradients(self, model: SessionModel) -> None:
         inputs = inputs_of(model, random_sessions(8, 6), empty_graph())
         scores = model(*inputs)

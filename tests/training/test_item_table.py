@@ -12,7 +12,7 @@ from srec.errors import InputError
 from srec.graph.inputs import model_inputs
 from srec.graph.session import pad_clicks
 from srec.models import MODELS, ItemFeatures
-from srec.models.content import add_content, plain_weights
+from srec.models.content import add_content, item_tables, item_weights, plain_weights
 from srec.stores.array import ArrayStore
 from srec.training.dropout import TableDropout
 from srec.training.initial import Walks, co_clicks, item_vectors
@@ -47,8 +47,8 @@ def same_group_first(vectors: Tensor, unknown: int = 0) -> float:
 
 def test_one_mask_a_session_hides_the_same_components_everywhere() -> None:
     tables = [torch.ones(10, 6, requires_grad=True) for _ in range(2)]
-    fixed, other = torch.ones(10, 6), torch.ones(7, 6, requires_grad=True)
-    dropout = TableDropout(0.5, n_items=9)
+    fixed, other = torch.ones(10, 6), torch.ones(10, 6, requires_grad=True)
+    dropout = TableDropout(0.5, lambda: [*tables, fixed])
     torch.manual_seed(0)
     dropout.renew(3)
     nodes, around = torch.ones(3, 4, dtype=torch.int64), torch.ones(3, 2, 5, dtype=torch.int64)
@@ -71,7 +71,7 @@ def test_one_mask_a_session_hides_the_same_components_everywhere() -> None:
 def test_every_model_reads_its_items_through_the_dropout(model: str) -> None:
     cls = MODELS[model]
     built = build(cls, 0)
-    inputs, dropout = inputs_of(built, random_sessions(0, 8)), TableDropout(0.5, built.n_items)
+    inputs, dropout = inputs_of(built, random_sessions(0, 8)), TableDropout(0.5, lambda: item_weights(built))
     plain = built.encode(*inputs)
     dropout.renew(8)
     with dropout:
@@ -90,6 +90,21 @@ def test_dropout_and_l2_keep_a_small_log_from_being_learnt_by_heart() -> None:
         assert loss_of(careful, unseen) < loss_of(plain, unseen) - 0.05
         assert loss_of(careful, few) > loss_of(plain, few)
     assert table(shrunk).norm() < 0.7 * table(plain).norm()
+
+
+def test_a_table_with_as_many_rows_is_no_item_table() -> None:
+    """Positions of up to 50 clicks, and 50 values of the context, beside 49 items."""
+    features = ItemFeatures(49, 50, torch.rand(50, 3), torch.arange(50).unsqueeze(1), 50)
+    cls, wish = MODELS["gce-gnn"], {"dim": 4, "tags": True, "tags_trainable": True, "context": True}
+    model = cls(cls.Settings(**wish), features)
+    tables = {name: weights for name, weights in model.named_parameters() if len(weights) == 50}
+    assert set(tables) - set(model.item_rows) == {"attention.positions.weight", "context.values.weight"}
+    assert list(item_tables(model)) == ["items"]
+    dropout, nodes = TableDropout(0.5, lambda: item_weights(model)), torch.ones(3, 2, dtype=torch.int64)
+    dropout.renew(3)
+    with dropout:
+        untouched = {n for n, weights in tables.items() if F.embedding(nodes, weights).equal(weights[nodes])}
+    assert untouched == set(tables) - set(model.item_rows)
 
 
 # Where the table starts
