@@ -30,6 +30,7 @@ MANIFEST = "MAR-INF/MANIFEST.json"
 
 WORKER_FILES = (
     "srec/__init__.py",
+    "srec/api_key.py",
     "srec/compiled.py",
     "srec/errors.py",
     "srec/io.py",

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from srec.api_key import given_api_key
 from srec.errors import AccessError, RequestError
 from srec.serving.artifact import Artifact
 from srec.serving.contract import error_body
@@ -44,7 +45,7 @@ class SrecHandler:
         torch.set_num_threads(1)
         with contextlib.suppress(RuntimeError):  # only the first call in a process may set it
             torch.set_num_interop_threads(1)
-        self.api_key = os.environ.get("SREC_API_KEY", "").encode()
+        self.api_key = given_api_key().encode()
         artifact = Artifact(Path(context.system_properties["model_dir"]))
         artifact.self_test()
         ours = (context.model_yaml_config or {}).get("srec") or {}  # a section may be there and empty

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import srec
+from srec.api_key import given_api_key
 from srec.errors import HostError
 from srec.io import new_file, write_json
 from srec.loadtest.inputs import Session, make_sessions
@@ -90,7 +91,7 @@ def _probe(settings: LoadSettings, clicks: Session) -> None:
     """Send one request, so that a wrong address fails with one message instead of a million failures."""
     url = settings.url + settings.path
     headers = {"Content-Type": "application/json"}
-    if key := os.environ.get("SREC_API_KEY"):
+    if key := given_api_key():
         headers["X-API-Key"] = key
     body = json.dumps({"appids": clicks, "k": settings.k}).encode()
     request = urllib.request.Request(url, body, headers)  # noqa: S310 - settings take http(s) only

@@ -2,9 +2,10 @@
 
 import http.client
 import json
-import os
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from srec.api_key import given_api_key
 
 
 class Answer(NamedTuple):
@@ -42,13 +43,18 @@ def get_json(url: str, timeout: float = 10.0) -> Any:
 
 
 def request(method: str, url: str, body: bytes | None = None, timeout: float = 10.0) -> Answer:
-    """One request on a connection of its own; raises one of ``FAILURES`` without an answer."""
+    """One request, with the service's key, on a connection of its own.
+
+    Raises:
+        OSError, HTTPException: there was no answer (``FAILURES``).
+        InputError: SREC_API_KEY holds no key.
+    """
     # http.client and not urllib.request: a proxy named in the environment has no place before loopback.
     parts = urlsplit(url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     # TorchServe's management API takes a request that says JSON and has no body for an empty object.
     headers = {} if body is None else {"Content-Type": "application/json"}
-    if key := os.environ.get("SREC_API_KEY"):
+    if key := given_api_key():
         headers["X-API-Key"] = key
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:

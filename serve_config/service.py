@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from srec.api_key import given_api_key
 from srec.errors import HostError, InputError
 from srec.export.archive import read_manifest
 from srec.serve_config import ports
@@ -137,6 +138,7 @@ def serve(
 
 
 def _check_options(port: int, workers: int, addresses: _Addresses) -> None:
+    given_api_key()  # workers that refuse it would be started again and again
     if not 1 <= port <= 65534:
         raise InputError(f"port {port}: choose one from 1 to 65534")
     if not 1 <= workers <= MOST_WORKERS:

@@ -1,5 +1,6 @@
 """What may be a key of the service: client and server ask here."""
 
+import os
 import re
 
 from srec.errors import InputError
@@ -15,3 +16,9 @@ def check_api_key(key: str) -> str:
             "printable ASCII: give it without those"
         )
     return key
+
+
+def given_api_key() -> str:
+    """The key in ``SREC_API_KEY``, empty without one; raises as ``check_api_key``."""
+    key = os.environ.get("SREC_API_KEY", "")
+    return check_api_key(key) if key else ""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from srec.errors import DataError
+from srec.errors import DataError, InputError
 from srec.handlers.srec_handler import SrecHandler
 from srec.serving import ranker
 from srec.serving.contract import Answer, ErrorBody
@@ -141,6 +141,9 @@ def test_the_key_comes_from_the_environment(line: Line, monkeypatch: pytest.Monk
     made = SrecHandler()
     made.initialize(FakeContext(line.artifact))
     assert made.api_key == b"k"
+    monkeypatch.setenv("SREC_API_KEY", "k\n")
+    with pytest.raises(InputError, match="a line break"):
+        made.initialize(FakeContext(line.artifact))
 
 
 def test_both_protocols_in_one_batch(handler: SrecHandler) -> None:

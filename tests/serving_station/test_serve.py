@@ -175,6 +175,11 @@ class TestServeRefuses:
     def test_options_out_of_range(self, echo_mar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InputError, match="port 0"):
             self.refuse(echo_mar, 0)
+        monkeypatch.setenv("SREC_API_KEY", "hush\n")
+        with pytest.raises(InputError, match="a line break") as refused:
+            self.refuse(echo_mar, 8080)
+        assert "hush" not in str(refused.value)
+        monkeypatch.delenv("SREC_API_KEY")
         monkeypatch.setenv("SREC_ADDRESS", "192.0.2.1")  # reserved for examples: no machine has it
         with pytest.raises(HostError, match=r"on 192\.0\.2\.1 cannot be used"):
             self.refuse(echo_mar, 8080)
