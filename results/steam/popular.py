@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from srec.data.dataset import Dataset
+from srec.data.groups import groups_of
 from srec.evaluation.compare import compare
 from srec.evaluation.measured import FACTS, Measured
 from srec.evaluation.metrics import metrics
@@ -51,9 +52,10 @@ def srec(*arguments: str) -> None:
 def measured(work: Path, model: str) -> list[dict[str, Any]]:
     """The models of all thresholds on the test examples of all users; seeds count by their mean."""
     everyone, base, rows = Dataset(work / "data-1"), None, []
+    groups = groups_of(everyone, "test")
     for share in SHARES:
         runs = sorted(work.glob(f"{model}-{share}-s*"))
-        seeds = [Measured(ALIKE, ranks_on(Run(run), everyone, "test")) for run in runs]
+        seeds = [Measured(ALIKE, ranks_on(Run(run), everyone, "test"), groups) for run in runs]
         if not seeds:
             continue
         base = base or seeds

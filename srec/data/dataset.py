@@ -4,7 +4,7 @@ import functools
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from srec.graph.neighbours import GlobalGraph
 from srec.ids import Vocabulary
 from srec.io import read_json
 from srec.manifest import DATA
+
+LONGEST_INPUT: Final = 1_000
+"""Clicks of an example's input in DATA, the newest: as many as the longest session that a model may read."""
 
 
 @dataclass(frozen=True)

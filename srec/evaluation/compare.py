@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from srec.errors import InputError
 from srec.evaluation.evaluate import Progress
 from srec.evaluation.measured import FACTS, Measured
-from srec.evaluation.metrics import METRICS, ROUNDS, gains
+from srec.evaluation.metrics import MAX_K, METRICS, bootstrap_means, gains
 from srec.evaluation.report import rank_run
 from srec.manifest import RUN
 from srec.training.run import Run
@@ -31,27 +31,23 @@ def measure(path: Path, split: str, exclude_clicked: bool | None, progress: Prog
 def compare(first: Sequence[Measured], second: Sequence[Measured], seed: int = 0) -> dict[str, Any]:
     """Mean metrics of two models, each of one or more seeds, and the doubt about their difference.
 
-    The examples are resampled, never the seeds: an example counts by the mean over a model's seeds.
+    Sessions are resampled with all their examples, never the seeds: an example counts by the mean over a
+    model's seeds.
 
     Returns:
         for each of ``METRICS`` the means ``first`` and ``second``, their ``difference`` (first - second), its
         95 % ``interval_95``, and ``p``, twice the smaller share of resamples on either side of zero.
 
     Raises:
-        InputError: they were not measured on the same examples in the same way.
+        InputError: they were not measured on the same examples in the same way, or none of them says which
+            examples are of one session.
     """
     _check(first, second)
-    ranks = np.stack([one.ranks for one in (*first, *second)], axis=1)  # [E, runs]
-    kinds, counts = np.unique(ranks, axis=0, return_counts=True)  # examples that all runs ranked alike
-    sides = [
-        _mean_gains(kinds[:, : len(first)]),
-        _mean_gains(kinds[:, len(first) :]),
-    ]  # [kinds, metrics] each
-    drawn = np.random.default_rng(seed).multinomial(len(ranks), counts / len(ranks), ROUNDS)
-    resampled = drawn @ (sides[0] - sides[1]) / len(ranks)  # [rounds, metrics]
+    sides = [_mean_gains(first), _mean_gains(second)]  # [E, metrics] each
+    resampled = bootstrap_means(sides[0] - sides[1], _groups([*first, *second]), seed)  # [rounds, metrics]
     low, high = np.percentile(resampled, [2.5, 97.5], axis=0)
     p = 2 * np.minimum((resampled <= 0).mean(axis=0), (resampled >= 0).mean(axis=0))
-    means = [counts @ side / len(ranks) for side in sides]
+    means = [side.mean(axis=0) for side in sides]
     return {
         name: {
             "first": float(means[0][i]),
@@ -64,10 +60,25 @@ def compare(first: Sequence[Measured], second: Sequence[Measured], seed: int = 0
     }
 
 
-def _mean_gains(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Ranks of a model's seeds [E, seeds] -> what each example contributes to each metric, [E, metrics]."""
-    of_seeds = [gains(column) for column in ranks.T]
-    return np.stack([np.mean([each[name] for each in of_seeds], axis=0) for name in METRICS], axis=1)
+def _mean_gains(seeds: Sequence[Measured]) -> NDArray[np.float64]:
+    """What each example contributes to each metric, over a model's seeds: [E, metrics]."""
+    of_ranks = gains(np.arange(MAX_K + 1))
+    table = np.stack([of_ranks[name] for name in METRICS], axis=1)  # [ranks, metrics]
+    total = np.zeros((len(seeds[0].ranks), len(METRICS)))
+    for seed in seeds:
+        total += table[seed.ranks]
+    return total / len(seeds)
+
+
+def _groups(measured: Sequence[Measured]) -> NDArray[np.int64]:
+    """The groups of the examples, which are those of all: of the first that knows them."""
+    for one in measured:
+        if len(one.groups):
+            return one.groups
+    raise InputError(
+        "none of these files of ranks says which examples are of one session, as an earlier version wrote "
+        "them: write one of them again with `srec evaluate --ranks`, or compare the runs themselves"
+    )
 
 
 def _check(first: Sequence[Measured], second: Sequence[Measured]) -> None:

@@ -49,7 +49,7 @@ def evaluate_run(
         "seed": run.settings.training.seed,
         "split": split,
         "exclude_clicked": excluded,
-        **_figures(ranks, data, full=split == "test" and run.refitted),
+        **_figures(ranks, measured.groups, data, full=split == "test" and run.refitted),
         "run": run.digest,
         "data": data.digest,
     }, measured
@@ -92,7 +92,7 @@ def evaluate_artifact(
         "backend": artifact.manifest["backend"],
         "split": split,
         "exclude_clicked": excluded,
-        **_figures(ranks, data, full=refitted),
+        **_figures(ranks, measured.groups, data, full=refitted),
         "artifact": artifact.manifest["digest"],
         "run": about["digest"],
         "data": data.digest,
@@ -148,12 +148,13 @@ class _Asked:
         return answers
 
 
-def _figures(ranks: Ranks, data: Dataset, full: bool) -> dict[str, Any]:
+def _figures(ranks: Ranks, groups: NDArray[np.int64], data: Dataset, full: bool) -> dict[str, Any]:
     facts = ItemFacts.of(data, full)
     return {
         "examples": len(ranks.ranks),
         **ranks.metrics(),
-        "intervals_95": rank_intervals(ranks.ranks),
+        "intervals_95": rank_intervals(ranks.ranks, groups),
+        "intervals_by": "visitor" if data.kind == "reviews" else "session",
         "by_length": ranks.metrics_by_length(),
         **beyond_accuracy(ranks.answers, facts),
         "distance_by": facts.by,

@@ -63,10 +63,11 @@ CHANGES: Final[dict[str, Change]] = {"add": add, "remove": remove, "swap": swap}
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sessions whose answers are compared."""
+    """Two sessions whose answers are compared, and the place in the split of the example that they are of."""
 
     first: list[int]
     second: list[int]
+    example: int
 
     @property
     def clicked(self) -> tuple[int, ...]:
@@ -87,7 +88,7 @@ def changed_pairs(
         session = examples.inputs[index][-max_clicks:]
         changed = CHANGES[change](session, int(examples.targets[index]), random)
         if changed is not None:
-            pairs.append(Pair(session, changed))
+            pairs.append(Pair(session, changed, int(index)))
         if len(pairs) == sessions:
             break
     return pairs
@@ -96,7 +97,7 @@ def changed_pairs(
 def same_pairs(examples: Examples, sessions: int, seed: int = 0) -> list[Pair]:
     """At most ``sessions`` sessions, unchanged: for two models."""
     chosen = np.random.default_rng(seed).permutation(len(examples))[:sessions]
-    return [Pair(session, session) for session in (examples.inputs[index] for index in chosen)]
+    return [Pair(examples.inputs[index], examples.inputs[index], int(index)) for index in chosen]
 
 
 def overlaps(first: Ranker, second: Ranker, pairs: Sequence[Pair]) -> Overlaps:

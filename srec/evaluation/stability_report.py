@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from srec.data.dataset import Dataset
+from srec.data.groups import groups_of
 from srec.errors import InputError
 from srec.evaluation.metrics import bootstrap_intervals
 from srec.evaluation.report import examples_of
@@ -33,7 +35,8 @@ def stability_of_runs(
 ) -> dict[str, Any]:
     """Overlap of answers to a session and to its change, and of the answers of every two of the runs.
 
-    A session counts by its mean over the runs, or over the pairs of runs; the intervals resample sessions.
+    A session counts by its mean over the runs, or over the pairs of runs; the intervals resample
+    the sessions or visitors that they are prefixes of.
 
     Args:
         runs: one model, trained with one or more seeds.
@@ -47,18 +50,19 @@ def stability_of_runs(
     """
     data = runs[0].data(data_folder)
     _check_alike(runs)
-    rankers = [_ranker(run, split) for run in runs]
+    rankers, groups = [_ranker(run, split) for run in runs], groups_of(data, split)
     work = _comparisons(rankers, data, split, sessions)
     total, done = sum(len(of_kind) for of_kind in work.values()), 0
     found: dict[str, Any] = {}
     for kind, of_kind in work.items():
-        measured = []
+        measured, examples = [], list[int]()  # the same of all comparisons of a kind
         for first, second, pairs in of_kind:
             if pairs:
                 measured.append(overlaps(first, second, pairs))
+                examples = [pair.example for pair in pairs]
             done += 1
             progress(done, total)
-        found[kind] = _summary(measured)
+        found[kind] = _summary(measured, groups[examples])
     return {
         "model": runs[0].settings.model,
         "preset": runs[0].settings.preset,
@@ -85,13 +89,14 @@ def _comparisons(
     return work
 
 
-def _summary(measured: Sequence[Overlaps]) -> dict[str, Any] | None:
-    """Means and intervals over sessions; None where nothing could be compared."""
+def _summary(measured: Sequence[Overlaps], groups: NDArray[np.int64]) -> dict[str, Any] | None:
+    """Means, and intervals that resample ``groups`` [pairs]; None where nothing could be compared."""
     if not measured:
         return None
     each = {name: np.mean([one[name] for one in measured], axis=0) for name in OVERLAPS}
     means = {name: float(values.mean()) for name, values in each.items()}
-    return {"sessions": len(each["rbo"]), **means, "intervals_95": bootstrap_intervals(each, OVERLAPS)}
+    intervals = bootstrap_intervals(each, OVERLAPS, groups)
+    return {"sessions": len(each["rbo"]), **means, "intervals_95": intervals}
 
 
 def _ranker(run: Run, split: str) -> Ranker:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from srec.data.dataset import LONGEST_INPUT
 from srec.io import write_json
 from srec.manifest import DATA
 from srec.prepare.page import page
@@ -15,8 +16,6 @@ from srec.prepare.sequences import Clicks, Examples
 
 # Inputs of examples overlap, so all of them together can be far larger than the clicks they are made of.
 ROWS_PER_GROUP, CLICKS_PER_GROUP = 50_000, 5_000_000
-LONGEST_INPUT = 1_000
-"""Clicks of an input that are written, the newest: as many as the longest session that a model may read."""
 _ITEMS, _TIMES = pa.list_(pa.int32()), pa.list_(pa.int64())
 
 

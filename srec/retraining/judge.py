@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from srec.data.dataset import Dataset, Examples
 from srec.data.dataset import Sequences as ItemLists
+from srec.data.groups import groups_of
 from srec.evaluation.compare import compare
 from srec.evaluation.evaluate import rank_targets
 from srec.evaluation.measured import Measured
@@ -51,7 +52,8 @@ def judge(new: Run, old: Run | None, data: Dataset, metric: str, tolerance: floa
         return Verdict(found, None, None, few)
     before = ranks_on(old, data)
     facts = {"model": "", "data": data.digest, "split": "validation", "exclude_clicked": "true"}
-    paired = compare([Measured(facts, ranks)], [Measured(facts, before)])[metric]
+    groups = groups_of(data, "validation")
+    paired = compare([Measured(facts, ranks, groups)], [Measured(facts, before, groups)])[metric]
     worse = None
     if paired["first"] < paired["second"] * (1 - tolerance):
         worse = (

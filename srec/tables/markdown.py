@@ -40,7 +40,7 @@ def shown_name(metric: str) -> str:
 def _how(config: TableConfig) -> str:
     return (
         f"Measured on {config.split}; P (recall), MRR, NDCG, coverage, percentile and top 1 % in percent. "
-        "Mean ± standard deviation over seeds; in brackets the 95 % bootstrap interval over examples "
+        "Mean ± standard deviation over seeds; in brackets the 95 % bootstrap interval "
         "(mean of the seeds' intervals). Milliseconds are of these very calls, clicks to top 20: "
         "of the run (eager) one session alone (median) and an input of a batch; served: of its artifact, "
         "request to answer, one session alone (median), one thread. Definitions: docs/evaluation.md."

@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from srec.data.dataset import Dataset
+from srec.data.groups import groups_of
 from srec.errors import DataError, InputError
-from srec.evaluation.metrics import METRICS
+from srec.evaluation.metrics import METRICS, rank_intervals
 from srec.evaluation.report import evaluate_run
 from srec.training.run import Run
 from tests.training.small import prepare_cycle, quick, trained
@@ -49,7 +50,7 @@ def test_each_split_uses_its_own_weights_and_graph(run: Run, monkeypatch: pytest
 
 
 def test_figures_say_what_was_measured(run: Run, sessions: Dataset) -> None:
-    figures = evaluate(run, "test")
+    figures, measured = evaluate_run(run, "test", None, None, lambda *_: None)
     examples = sessions.examples("test")
     assert figures["examples"] == len(examples)
     assert figures["run"] == run.digest
@@ -58,6 +59,8 @@ def test_figures_say_what_was_measured(run: Run, sessions: Dataset) -> None:
     assert figures["alone"] == len(examples)  # so few that each is asked in a call of its own
     assert 0 < figures["alone_p50_ms"] <= figures["alone_p99_ms"]
     assert figures["distance_by"] == "co-clicks"
+    assert figures["intervals_by"] == "session"
+    assert figures["intervals_95"] == rank_intervals(measured.ranks, groups_of(sessions, "test"))
     assert all(
         0 <= figures[f"{name}@20"] <= 1 for name in ("coverage", "distance", "percentile", "top_share")
     )

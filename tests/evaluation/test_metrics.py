@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torchmetrics import retrieval
 
+from srec.evaluation import metrics as metrics_module
 from srec.evaluation.metrics import (
     CUTOFFS,
     METRICS,
@@ -78,9 +80,9 @@ def test_gains_are_each_examples_own() -> None:
 
 
 def interval(size: int, seed: int = 0) -> tuple[float, float, float]:
-    """Lower end, mean and upper end for hits with probability 0.3."""
+    """Lower end, mean and upper end for hits with probability 0.3, each of a session of its own."""
     hits = (np.random.default_rng(1).random(size) < 0.3).astype(np.float64)
-    low, high = bootstrap_intervals({"recall@5": hits}, ["recall@5"], seed)["recall@5"]
+    low, high = bootstrap_intervals({"recall@5": hits}, ["recall@5"], np.arange(size), seed)["recall@5"]
     return low, float(hits.mean()), high
 
 
@@ -95,32 +97,65 @@ def test_intervals_hold_the_mean_and_shrink_with_more_examples() -> None:
 
 
 def test_intervals_depend_on_the_seed_alone() -> None:
-    assert interval(50) == interval(50)
-    assert interval(50) != interval(50, seed=1)
+    assert interval(800) == interval(800)
+    assert interval(800) != interval(800, seed=1)
 
 
 def test_all_metrics_see_the_same_resamples() -> None:
-    ranks = np.random.default_rng(0).integers(0, 21, 60)
-    values = gains(ranks)
-    together = bootstrap_intervals(values, METRICS)
-    for name in METRICS:
-        assert together[name] == pytest.approx(bootstrap_intervals(values, [name])[name])
+    values, groups = np.random.default_rng(0).random(60), np.arange(60) // 4
+    found = bootstrap_intervals({"x": values, "not x": 1 - values}, ["x", "not x"], groups)
+    assert found["not x"] == pytest.approx((1 - found["x"][1], 1 - found["x"][0]))
 
 
 def test_equal_examples_leave_no_doubt() -> None:
-    assert bootstrap_intervals({"x": np.full(9, 0.5)}, ["x"])["x"] == (0.5, 0.5)
+    found = bootstrap_intervals({"x": np.full(9, 0.5)}, ["x"], np.arange(9) // 2)
+    assert found["x"] == pytest.approx((0.5, 0.5))
 
 
-def test_intervals_of_ranks_are_those_of_resampled_examples() -> None:
-    """Drawing ranks instead of examples: the same doubt, up to the chance of 1000 rounds."""
-    ranks = np.random.default_rng(0).integers(0, 21, 300)
-    slow, fast = bootstrap_intervals(gains(ranks), METRICS), rank_intervals(ranks)
+def slow_intervals(ranks: NDArray[np.int64], groups: NDArray[np.int64]) -> dict[str, list[float]]:
+    """Sessions drawn one by one, each with all of its examples."""
+    random = np.random.default_rng(0)
+    sessions = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    drawn = [random.integers(0, len(sessions), len(sessions)) for _ in range(2000)]
+    means = [metrics(ranks[np.concatenate([sessions[i] for i in chosen])]) for chosen in drawn]
+    return {name: np.percentile([mean[name] for mean in means], [2.5, 97.5]).tolist() for name in METRICS}
+
+
+@pytest.mark.parametrize("held", [metrics_module.DRAWN, 100])
+def test_intervals_are_those_of_resampled_sessions(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing kinds of sessions: the same doubt, up to the chance of 1000 rounds, at once or in parts."""
+    monkeypatch.setattr(metrics_module, "DRAWN", held)
+    random = np.random.default_rng(0)
+    groups = np.sort(random.integers(0, 200, 300)) * 2  # numbers that no example has are no sessions
+    ranks = (random.integers(0, 21, 401)[groups] + random.integers(0, 3, 300)) % 21
+    slow, fast = slow_intervals(ranks, groups), rank_intervals(ranks, groups)
     for name in METRICS:
         mean, width = metrics(ranks)[name], slow[name][1] - slow[name][0]
         assert fast[name] == pytest.approx(slow[name], abs=0.15 * width)
         assert fast[name][0] < mean < fast[name][1]
-    assert rank_intervals(ranks, seed=1) != fast
-    assert rank_intervals(np.full(9, 1))["mrr@20"] == (1.0, 1.0)
+    assert rank_intervals(ranks, groups) == fast
+    assert rank_intervals(ranks, groups, seed=1) != fast
+    assert rank_intervals(np.full(9, 1), np.arange(9))["mrr@20"] == (1.0, 1.0)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    """Sessions whose examples are hit together: each has a chance of its own, higher in longer sessions.
+
+    With chances drawn from a beta distribution with a + b = 1, two examples of a session correlate by 0.5.
+    """
+    random, tried, sessions = np.random.default_rng(0), 300, 100
+    covered = {"by session": 0, "by example": 0}
+    for _ in range(tried):
+        sizes = random.integers(1, 13, sessions)
+        means = 0.2 + 0.02 * sizes
+        groups = np.repeat(np.arange(sessions), sizes)
+        hits = random.random(len(groups)) < random.beta(means, 1 - means)[groups]
+        truth = 0.2 + 0.02 * (1 + 2 * 12) / 3  # 0.2 + 0.02 E[size^2] / E[size]
+        for by, of in (("by session", groups), ("by example", np.arange(len(groups)))):
+            low, high = rank_intervals(hits.astype(np.int64), of)["recall@20"]
+            covered[by] += low <= truth <= high
+    assert 0.91 < covered["by session"] / tried < 0.98
+    assert covered["by example"] / tried < 0.75
 
 
 def test_spread_over_seeds() -> None:

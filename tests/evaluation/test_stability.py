@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from srec.data.dataset import Dataset, Examples
 from srec.errors import InputError
+from srec.evaluation import stability_report
 from srec.evaluation.metrics import MAX_K
 from srec.evaluation.stability import (
     CHANGES,
@@ -66,6 +67,7 @@ def test_changes_are_what_they_say(sessions: Dataset) -> None:
         assert pairs == changed_pairs(examples, change, 50, max_clicks=5)
         assert 10 < len(pairs) <= 50
         assert all(len(pair.first) <= 5 for pair in pairs)
+        assert all(pair.first == examples.inputs[pair.example][-5:] for pair in pairs)
         for first, second in ((pair.first, pair.second) for pair in pairs):
             if change == "add":
                 assert second[:-1] == first
@@ -92,7 +94,8 @@ def ranker(model: type) -> Ranker:
 def test_known_models_are_as_stable_as_they_must_be() -> None:
     """Popularity never moves: both answers leave out the same. Markov sees the last click only."""
     popularity, markov = ranker(Popularity), ranker(LastItemMarkov)
-    pairs = [Pair([1, 2, 3], [1, 2, 3, 9]), Pair([4, 5, 6], [4, 6]), Pair([7, 8, 9], [8, 7, 9])]
+    changed = [([1, 2, 3], [1, 2, 3, 9]), ([4, 5, 6], [4, 6]), ([7, 8, 9], [8, 7, 9])]
+    pairs = [Pair(first, second, place) for place, (first, second) in enumerate(changed)]
     assert overlaps(popularity, popularity, pairs)["rbo"] == pytest.approx([1, 1, 1])
     found = overlaps(markov, markov, pairs)
     assert found["rbo"][1:] == pytest.approx([1, 1])
@@ -130,6 +133,13 @@ def test_report_of_two_seeds(runs: list[Run]) -> None:
     alone = stability_of_runs(runs[:1], "test", 40, None, lambda *_: None)
     assert alone["seed"] is None
     assert alone["swap"]["rbo"] != figures["swap"]["rbo"]  # which is the mean of both runs
+
+
+def test_intervals_resample_sessions(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were all examples of one session, no resample could differ from the mean."""
+    monkeypatch.setattr(stability_report, "groups_of", lambda data, split: np.zeros(1000, np.int64))
+    add = stability_of_runs(runs, "test", 40, None, lambda *_: None)["add"]
+    assert add["intervals_95"]["rbo"] == pytest.approx((add["rbo"], add["rbo"]))
 
 
 def test_seeds_of_one_model_only(

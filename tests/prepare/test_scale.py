@@ -20,13 +20,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from srec.data.dataset import LONGEST_INPUT
 from srec.demo.scale import write_scale
 from srec.demo.shape import Lengths, Shape, Store
 from srec.errors import InputError
 from srec.io import read_json
 from srec.prepare.engine import SCRATCH, Engine
 from srec.prepare.filters import latest_vote, latest_vote_of_many
-from srec.prepare.write import LONGEST_INPUT
 from tests.prepare.conftest import DAY, HEADER, START, Prepare, Row, log, write_csv, write_lines
 
 
