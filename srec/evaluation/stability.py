@@ -6,8 +6,9 @@ Overlap of two answers A and B, their best items best first:
 - rank-biased overlap (Webber, Moffat and Zobel, ACM TOIS 2010), p = 0.9, extrapolated from the first 20
   (equation 32): with X_d the common items of both first d, X_k/k p^k + (1-p)/p sum_d X_d/d p^d.
 
-Both are 1 for the same answer and 0 for answers without a common item. Every pair of answers leaves out what
-was clicked in either of its two sessions: what is excluded is then the same, and no change by itself.
+Both are 1 for the same answer, be it empty, and 0 for answers without a common item. Every pair of answers
+leaves out what was clicked in either of its two sessions: what is excluded is then the same, and no change by
+itself.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -108,15 +109,18 @@ def overlaps(first: Ranker, second: Ranker, pairs: Sequence[Pair]) -> Overlaps:
 
 
 def rank_biased_overlap(left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.float64]:
-    """RBO of rows of answers, int32 [E, k] -> [E]; 0 stands behind an answer of fewer items."""
+    """RBO of rows of answers, int32 [E, k] -> [E]; 0 stands behind an answer of fewer items.
+
+    1 where both are empty, as for every other answer that stays the same.
+    """
     depths = np.arange(1, left.shape[1] + 1)
     found = (left[:, :, np.newaxis] == right[:, np.newaxis, :]) & (left[:, :, np.newaxis] > 0)  # [E, k, k]
     common = found.cumsum(axis=1).cumsum(axis=2)[:, depths - 1, depths - 1]  # X_d, [E, k]
     length = np.maximum((left > 0).sum(axis=1), (right > 0).sum(axis=1))[:, np.newaxis]
     agreement = common / np.minimum(depths, np.maximum(length, 1))
     weights = (1 - PERSISTENCE) / PERSISTENCE * PERSISTENCE**depths
-    overlap: NDArray[np.float64] = agreement @ weights + agreement[:, -1] * PERSISTENCE ** depths[-1]
-    return overlap
+    overlap = agreement @ weights + agreement[:, -1] * PERSISTENCE ** depths[-1]
+    return np.where(length[:, 0] == 0, 1.0, overlap)
 
 
 def jaccard(left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -55,9 +55,10 @@ def test_against_sets(left: list[int], right: list[int]) -> None:
 def test_ends_and_short_answers() -> None:
     first, second = np.arange(1, 21, dtype=np.int32), np.arange(21, 41, dtype=np.int32)
     few = np.where(first <= 3, first, 0)  # three items only, the same on both sides: no change
-    rows = np.stack([first, few, few]), np.stack([second, few, np.zeros_like(few)])
-    assert rank_biased_overlap(*rows) == pytest.approx([0, 1, 0])
-    assert jaccard(*rows) == pytest.approx([0, 1, 0])
+    none = np.zeros_like(few)
+    rows = np.stack([first, few, few, none]), np.stack([second, few, none, none])
+    assert rank_biased_overlap(*rows) == pytest.approx([0, 1, 0, 1])
+    assert jaccard(*rows) == pytest.approx([0, 1, 0, 1])
 
 
 def test_changes_are_what_they_say(sessions: Dataset) -> None:
