@@ -20,6 +20,7 @@ from srec.errors import AccessError, RequestError
 from srec.serving.artifact import Artifact
 from srec.serving.contract import error_body
 from srec.serving.exchange import Exchange, read_exchange
+from srec.serving.forms import is_request_id
 from srec.serving.frontend_reads import buffer_reads
 from srec.serving.metrics import Sink
 from srec.serving.observed import ObservedBatch
@@ -27,7 +28,6 @@ from srec.serving.predictor import Predictor
 from srec.serving.telemetry import Telemetry, open_telemetry
 from srec.stores.settings import StoreSettings
 
-MAX_REQUEST_ID = 128
 BAD_REQUEST, UNAUTHORIZED = (400, "InvalidRequest"), (401, "Unauthorized")
 
 
@@ -141,10 +141,9 @@ def _headers(context: Any, index: int) -> dict[str, str]:
 
 
 def _request_id(headers: Mapping[str, str], made: str) -> str:
-    """The client's own id where it is printable ASCII of a bearable length, else the one TorchServe made."""
+    """The client's own id where it is usable, else the one TorchServe made."""
     given = headers.get("x-request-id", "")
-    usable = 0 < len(given) <= MAX_REQUEST_ID and given.isascii() and given.isprintable()
-    return given if usable else made
+    return given if is_request_id(given) else made
 
 
 def _metrics_sink(metrics: Any) -> Sink:

@@ -14,8 +14,8 @@ from srec import __version__
 from srec.api_key import check_api_key
 from srec.client.policy import Retries, Timeouts
 from srec.client.transport import Transport
-from srec.errors import ServiceError, UnavailableError
-from srec.serving.forms import DEFAULT_K, Answer, Filters
+from srec.errors import InputError, ServiceError, UnavailableError
+from srec.serving.forms import DEFAULT_K, MAX_REQUEST_ID, Answer, Filters, is_request_id
 
 _ANOTHER_ATTEMPT: Final = (None, HTTPStatus.SERVICE_UNAVAILABLE)  # no connection; a full queue
 
@@ -72,9 +72,11 @@ class SrecClient:
             explain: ask which clicks speak for each game.
             filters: what a game must be.
             popularity_penalty: 0 to 1.
-            request_id: names the request in the service's logs and comes back in the answer.
+            request_id: names the request in the service's logs and comes back in the answer; 1 to 128
+                printable ASCII characters.
 
         Raises:
+            InputError: ``request_id`` is none.
             RefusedError: the service refuses the request; its message says why.
             UnavailableError: no connection or a full queue, at every attempt; or a failed worker.
             DeadlineError: no answer within ``timeouts``.
@@ -90,7 +92,8 @@ class SrecClient:
             fields["filters"] = filters.model_dump(exclude_unset=True)
         if popularity_penalty:
             fields["popularity_penalty"] = popularity_penalty
-        headers = self._headers if request_id is None else {**self._headers, "X-Request-Id": request_id}
+        named = {} if request_id is None else {"X-Request-Id": _checked_id(request_id)}
+        headers = self._headers | named
         return self._understood(self._ask(json.dumps(fields, allow_nan=False).encode(), headers))
 
     def close(self) -> None:
@@ -130,3 +133,12 @@ class SrecClient:
                 "or wrong): check the address",
                 HTTPStatus.OK,
             ) from None
+
+
+def _checked_id(request_id: str) -> str:
+    if not is_request_id(request_id):
+        raise InputError(
+            f"request_id is {request_id[:MAX_REQUEST_ID]!r}: give 1 to {MAX_REQUEST_ID} printable ASCII "
+            "characters"
+        )
+    return request_id

@@ -15,6 +15,12 @@ MAX_TAGS: Final = 100  # in one filter
 MAX_TAG: Final = 100  # characters of a tag
 MAX_PRICE: Final = 1e9
 BECAUSE: Final = 3  # clicked games that explain one recommendation, at most
+MAX_REQUEST_ID: Final = 128  # characters of X-Request-Id
+
+
+def is_request_id(text: str) -> bool:
+    """Whether a client may name its request so: printable ASCII of a bearable length."""
+    return 0 < len(text) <= MAX_REQUEST_ID and text.isascii() and text.isprintable()
 
 
 def _null_equals_absent(schema: dict[str, Any]) -> None:

@@ -200,6 +200,12 @@ class TestRaisesAtOnce:
             asking.recommend(appids)
 
 
+@pytest.mark.parametrize("name", ["", "visit-1\n", "Besuch-ä", "x" * 129])
+def test_a_request_id_that_the_service_would_not_take(name: str) -> None:
+    with SrecClient("http://127.0.0.1:1") as asking, pytest.raises(InputError, match="request_id is '"):
+        asking.recommend([620], request_id=name)
+
+
 def test_the_key_is_in_no_message() -> None:
     with (
         scripted(Step(401, b"{}")) as server,
