@@ -161,8 +161,8 @@ def _show(report: "Report") -> None:
         note(f"{what}: {reading.rows:,} rows, {reading.unparsable:,} unparsable" + _empties(reading.empty))
         for row in reading.shown:
             note(f"  {row.file}: {row.why}: {row.row}")
-        for line in reading.notes:
-            note(f"  {line}")
+    for line in report.notes:
+        note(line)
     if report.steps:
         table(
             "what every filter removed",

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from srec.cli import app
 from srec.data.dataset import Dataset
 from srec.errors import InputError
 from srec.io import read_json
@@ -81,6 +83,9 @@ def test_inputs_that_are_cut_are_told_of(tmp_path: Path) -> None:
     assert prepare(tmp_path).notes == []
     report = prepare(tmp_path, test=[[10, 20] * 501])  # its last click alone follows more than 1,000
     assert report.notes == ["1 inputs have more than 1,000 clicks: the newest are written"]
+    files = "--train-sessions", tmp_path / "train.txt.gz", "--test-sessions", tmp_path / "test.txt"
+    said = CliRunner().invoke(app, list(map(str, ["prepare", *files, "--out", tmp_path / "DATA"])))
+    assert report.notes[0] in " ".join(said.output.split())
     assert max(len(row["items"]) for row in rows(tmp_path / "DATA" / "test.parquet")) == 1_000
 
 
