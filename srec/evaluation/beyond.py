@@ -8,10 +8,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from srec.data.dataset import Dataset, Sequences
+from srec.evaluation.distance import mean_distances
 from srec.evaluation.metrics import CUTOFFS
 
 TOP: Final = 0.01  # share of the items that counts as most popular
-ANSWERS: Final = 512  # lists whose vectors are summed at once
 BEYOND: Final = tuple(
     f"{name}@{k}"
     for k in CUTOFFS
@@ -78,38 +78,15 @@ def beyond_accuracy(answers: NDArray[np.int32], facts: ItemFacts) -> dict[str, f
         answers: best items, best first, 0 where fewer, int32 [E, >= 20].
         facts: of the items that could be answered.
     """
-    popularity = _Popularity(facts.clicks)
+    popularity, distances = _Popularity(facts.clicks), mean_distances(answers, facts.vectors, CUTOFFS)
     found: dict[str, float] = {}
     for k in CUTOFFS:
         lists = answers[:, :k]
         items = lists[lists > 0]
         found[f"coverage@{k}"] = len(np.unique(items)) / (len(facts.clicks) - 1)
-        found[f"distance@{k}"] = mean_distance(lists, facts.vectors)
+        found[f"distance@{k}"] = distances[k]
         found |= {f"{name}@{k}": value for name, value in popularity.of(items).items()}
     return found
-
-
-def mean_distance(lists: NDArray[np.int32], vectors: "sp.csr_array[np.float64]") -> float:
-    """Mean over the lists of the mean of 1 - cosine over a list's pairs; lists of one item do not count.
-
-    With unit vectors u the cosines of all pairs sum to (|sum u|^2 - n) / 2: no pair is looked at. An item
-    without a vector is at distance 1 from all.
-    """
-    total, counted = 0.0, 0
-    has_vector = np.diff(vectors.indptr) > 0
-    for start in range(0, len(lists), ANSWERS):
-        chunk = lists[start : start + ANSWERS]
-        row, column = chunk.nonzero()
-        members = chunk[row, column]
-        shape = (len(chunk), vectors.shape[0])
-        sums = sp.csr_array((np.ones(len(row)), (row, members)), shape=shape) @ vectors  # [lists, n]
-        squares: NDArray[np.float64] = sums.multiply(sums).sum(axis=1)
-        known = np.bincount(row, has_vector[members], minlength=len(chunk))
-        size = np.bincount(row, minlength=len(chunk))
-        many = size > 1
-        cosines = (squares - known)[many] / (size * (size - 1))[many]
-        total, counted = total + float((1 - cosines).sum()), counted + int(many.sum())
-    return total / counted if counted else 0.0
 
 
 class _Popularity:

@@ -1,12 +1,15 @@
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from srec.data.dataset import Dataset
-from srec.evaluation.beyond import BEYOND, ItemFacts, beyond_accuracy, incidence, mean_distance, unit_rows
+from srec.evaluation import distance
+from srec.evaluation.beyond import BEYOND, ItemFacts, beyond_accuracy, incidence, unit_rows
+from srec.evaluation.distance import cosines_before, mean_distances, summed_cosines
 from tests.models.contract import flat
 
 SEQUENCES = [[1, 2, 1], [2, 3], [1, 2, 4], [2]]  # of 5 items; the last is in none
@@ -23,13 +26,55 @@ def slow_distance(answer: list[int]) -> float:
     return sum(1 - cosine(holders[a], holders[b]) for a, b in pairs) / len(pairs)
 
 
-def test_distance_is_that_of_all_pairs() -> None:
+@pytest.mark.parametrize("worth", [True, False])
+def test_distance_is_that_of_all_pairs(worth: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distance, "_worth_all", lambda *_: worth)
     vectors = unit_rows(incidence(flat(SEQUENCES), 5))
     answers = [[1, 2, 3], [4, 5, 1], [5, 3, 0], [2, 0, 0]]  # the last has no pair
-    expected = [slow_distance([item for item in answer if item]) for answer in answers[:3]]
-    assert len(set(expected)) == 3
-    assert mean_distance(np.array(answers, np.int32), vectors) == pytest.approx(sum(expected) / 3)
-    assert mean_distance(np.array([[2, 0]], np.int32), vectors) == 0.0
+    for k in (2, 3):
+        expected = [slow_distance([item for item in answer[:k] if item]) for answer in answers[:3]]
+        assert len(set(expected)) == k
+        found = mean_distances(np.array(answers, np.int32), vectors, (2, 3))[k]
+        assert found == pytest.approx(sum(expected) / 3)
+    assert mean_distances(np.array([[2, 0]], np.int32), vectors, [2]) == {2: 0.0}
+
+
+@pytest.mark.parametrize(("entries", "places"), [(distance.ENTRIES, distance.PLACES), (500, 7), (1, 1)])
+def test_both_ways_find_the_same_cosines(entries: int, places: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cosines of all items in one block, in some, and an item a block; some items are in no sequence."""
+    monkeypatch.setattr(distance, "ENTRIES", entries)
+    monkeypatch.setattr(distance, "PLACES", places)
+    random = np.random.default_rng(0)
+    sequences = [random.integers(1, 60, random.integers(1, 9)).tolist() for _ in range(400)]
+    vectors = unit_rows(incidence(flat(sequences), 70))
+    lists = np.stack([random.permutation(70)[:20] + 1 for _ in range(90)]).astype(np.int32)
+    lists[np.arange(20) >= random.integers(0, 21, 90)[:, np.newaxis]] = 0
+    before = cosines_before(lists, vectors)
+    for k in (5, 20):
+        assert before[:, :k].sum(axis=1) == pytest.approx(summed_cosines(lists[:, :k], vectors), abs=1e-9)
+    assert before.max() > 0.1
+
+
+def test_the_way_with_fewer_products_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many sequences, of two items each: all cosines at once. Three tags on every item: sums."""
+    random = np.random.default_rng(0)
+    by_clicks = unit_rows(incidence(flat(random.integers(1, 50, (2000, 2)).tolist()), 50))
+    by_tags = unit_rows(sp.csr_array(np.ones((51, 3))))
+    lists = np.tile(np.arange(1, 21, dtype=np.int32), (40, 1))
+    taken: list[str] = []
+
+    def watch(way: str, original: Any) -> Any:
+        def watched(*of: Any) -> Any:
+            taken.append(way)
+            return original(*of)
+
+        return watched
+
+    for way in ("cosines_before", "summed_cosines"):
+        monkeypatch.setattr(distance, way, watch(way, getattr(distance, way)))
+    mean_distances(lists, by_clicks, [20])
+    mean_distances(lists[:3], by_tags, [20])
+    assert taken == ["cosines_before", "summed_cosines"]
 
 
 def test_by_hand() -> None:
