@@ -50,9 +50,8 @@ class Archives:
                 "give the new one another with `srec archive --version`"
             )
         new = not target.exists()
-        if (
-            new or signature_of(archive).exists()
-        ):  # a kept archive may have been signed, or signed anew, since
+        # One that is kept may have been signed, or signed anew, since.
+        if new or signature_of(archive).exists():
             self._copy(archive, target)
         return new
 
