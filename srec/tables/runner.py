@@ -107,7 +107,7 @@ class TableRunner:
             step()
         except SrecError as error:
             told = f"{what}: {error}"
-            self.failures.append(told.splitlines()[0])
+            self.failures.append(told.splitlines()[0].removesuffix(":"))
             self.note(told)
             return False
         return True

@@ -164,6 +164,7 @@ def test_a_new_data_set_needs_the_yaml_only_and_a_failure_stops_no_other_row(ben
         "two: `srec prepare`",
         "three: `srec prepare`",
     ]
+    assert all(failure.endswith(".log") for failure in runner.failures)
     assert bench.asked == ["prepare", "prepare"]  # once a data set, whatever its rows
     (bench.folder / "root" / "away").rename(bench.folder / "root" / "two" / "test.txt")
     assert bench.run(datasets=("three",), only=("markov", "popularity")).failures == []
