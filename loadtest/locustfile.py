@@ -33,6 +33,7 @@ from locust import FastHttpUser, events, task
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from srec.api_key import key_header
 from srec.errors import InputError
 from srec.loadtest.answers import fault
 from srec.loadtest.inputs import Session, file_sessions, make_sessions
@@ -109,9 +110,7 @@ class Visitor(FastHttpUser):
     path = os.environ.get("SREC_LOADTEST_PATH", "/predictions/srec")
     k = int(os.environ.get("SREC_LOADTEST_K", "20"))
     network_timeout = connection_timeout = float(os.environ.get("SREC_LOADTEST_TIMEOUT", "10"))
-    default_headers = {"Content-Type": "application/json"} | (
-        {"X-API-Key": os.environ["SREC_API_KEY"]} if os.environ.get("SREC_API_KEY") else {}
-    )
+    default_headers = key_header() | {"Content-Type": "application/json"}
     due = 0.0
 
     def on_start(self) -> None:

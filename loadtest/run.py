@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import srec
-from srec.api_key import given_api_key
+from srec.api_key import key_header
 from srec.errors import HostError
 from srec.io import new_file, write_json
 from srec.loadtest.inputs import Session, make_sessions
@@ -90,9 +90,7 @@ def _write(report: LoadReport) -> None:
 def _probe(settings: LoadSettings, clicks: Session) -> None:
     """Send one request, so that a wrong address fails with one message instead of a million failures."""
     url = settings.url + settings.path
-    headers = {"Content-Type": "application/json"}
-    if key := given_api_key():
-        headers["X-API-Key"] = key
+    headers = key_header() | {"Content-Type": "application/json"}
     body = json.dumps({"appids": clicks, "k": settings.k}).encode()
     request = urllib.request.Request(url, body, headers)  # noqa: S310 - settings take http(s) only
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the load goes directly, too

@@ -5,7 +5,7 @@ import json
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from srec.api_key import given_api_key
+from srec.api_key import key_header
 
 
 class Answer(NamedTuple):
@@ -53,9 +53,7 @@ def request(method: str, url: str, body: bytes | None = None, timeout: float = 1
     parts = urlsplit(url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     # TorchServe's management API takes a request that says JSON and has no body for an empty object.
-    headers = {} if body is None else {"Content-Type": "application/json"}
-    if key := given_api_key():
-        headers["X-API-Key"] = key
+    headers = key_header() | ({} if body is None else {"Content-Type": "application/json"})
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:
         connection.request(method, target, body, headers)

@@ -107,14 +107,13 @@ class _Change:
 
     def before_now(self) -> list[str]:
         """The versions before the served one, the newest last; none when it was not deployed."""
-        history = self.archives.history()
-        if history is not None and history.served == self.served:
+        history = self.archives.history() or History(served=self.started)
+        if history.served == self.served:
             return list(history.before)
         if self.started == self.served:
             return []
         # Killed between its switch and its note in the history.
-        known = history is not None and history.served == self.started
-        return [*(history.before if history is not None and known else []), self.started]
+        return [*(history.before if history.served == self.started else []), self.started]
 
     def switch(self, history: History, load: Load, check: Check, say: Say, keep: int) -> None:
         """Bring up ``history.served``, check it, make it the default; a failure undoes all of it."""

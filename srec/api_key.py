@@ -22,3 +22,9 @@ def given_api_key() -> str:
     """The key in ``SREC_API_KEY``, empty without one; raises as ``check_api_key``."""
     key = os.environ.get("SREC_API_KEY", "")
     return check_api_key(key) if key else ""
+
+
+def key_header() -> dict[str, str]:
+    """The header that sends ``given_api_key``, empty without one; raises as ``check_api_key``."""
+    key = given_api_key()
+    return {"X-API-Key": key} if key else {}

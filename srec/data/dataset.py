@@ -3,6 +3,7 @@
 import functools
 import zipfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,11 @@ from srec.manifest import DATA
 
 LONGEST_INPUT: Final = 1_000
 """Clicks of an example's input in DATA, the newest: as many as the longest session that a model may read."""
+
+
+def moment(seconds: int) -> str:
+    """A time of DATA, unix seconds, for a person to read."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 @dataclass(frozen=True)

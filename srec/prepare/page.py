@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+from srec.data.dataset import moment
 from srec.prepare.charts import Points, bar_chart, column_chart, line_chart
 from srec.prepare.overview import DAY
 from srec.prepare.report import Report
@@ -195,7 +196,7 @@ def _filters(report: Report) -> list[str]:
 
 def _split(report: Report) -> dict[str, int | str | None]:
     until = {name: value for name, value in report.split.items() if name.endswith("_until")}
-    dates = {name: _moment(int(str(value))) for name, value in until.items()}
+    dates = {name: moment(int(str(value))) for name, value in until.items()}
     return {**report.split, **dates, **report.counts}
 
 
@@ -225,10 +226,6 @@ def _words(name: str) -> str:
 
 def _value(value: int | str | None) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _moment(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _date(day: float) -> str:

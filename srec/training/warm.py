@@ -1,14 +1,13 @@
 """Start a training at the weights of an earlier run: games that both know keep what was learnt of them."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srec.data.dataset import Dataset
+from srec.data.dataset import Dataset, moment
 from srec.errors import InputError
 from srec.models import ItemFeatures, SessionModel
 from srec.training.run import Run
@@ -72,8 +71,8 @@ class WarmStart:
         begin = data.manifest["split"].get("train_until")
         if end is not None and begin is not None and end > begin:
             raise InputError(
-                f"{self.run.folder} was trained on reviews until {_moment(end)}, and validation of "
-                f"{data.folder} begins at {_moment(begin)}: prepare with fewer validation_days or test_days, "
+                f"{self.run.folder} was trained on reviews until {moment(end)}, and validation of "
+                f"{data.folder} begins at {moment(begin)}: prepare with fewer validation_days or test_days, "
                 "or train without --from (`srec retrain --no-warm`)"
             )
 
@@ -130,10 +129,6 @@ def _shared(old: list[Any], new: list[Any]) -> Kept:
     pairs = [(place[value], row) for row, value in enumerate(new) if value in place]
     both = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
     return Kept(both[:, 0], both[:, 1])
-
-
-def _moment(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _written(value: object) -> str:

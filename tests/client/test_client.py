@@ -29,6 +29,7 @@ AT_ONCE = Retries(attempts=3, first_pause=0.0, longest_pause=0.0)
 PATIENT = Timeouts(connect=30, read=30, total=60)
 FULL = Step(503, b'{"code": 503, "type": "ServiceUnavailableException", "message": "queue is full"}')
 REFUSAL = b'{"code": 400, "type": "InvalidRequest", "message": "k is 0: k is an integer from 1 to 100"}'
+NOT_WHOLE = r"not whole at the end of the 0\.5 s"
 
 
 def client(server: Server, retries: Retries = AT_ONCE, timeouts: Timeouts = PATIENT) -> SrecClient:
@@ -169,27 +170,24 @@ class TestRaisesAtOnce:
         assert type(raised.value) is kind
         assert len(server.seen) == 1
 
-    def test_silence(self) -> None:
-        limits = Timeouts(connect=3600, read=0.2, total=3600)  # pytest's limit ends a longer wait
-        with (
-            scripted(Step(silent=True)) as server,
-            client(server, timeouts=limits) as asking,
-            pytest.raises(DeadlineError, match=r"silent for 0\.2 s"),
-        ):
-            asking.recommend([620])
-        assert len(server.seen) == 1
-
     @pytest.mark.parametrize(
-        "start",
-        [b"HTTP/1.1 2", b"HTTP/1.1 200 -\r\nX: ", b"HTTP/1.1 200 -\r\nContent-Length: 1000000\r\n\r\n"],
-        ids=["status", "headers", "body"],
+        ("step", "read", "total", "message"),
+        [
+            (Step(silent=True), 0.2, 3600, r"silent for 0\.2 s"),
+            (Step(endless=b"HTTP/1.1 2"), 3600, 0.5, NOT_WHOLE),
+            (Step(endless=b"HTTP/1.1 200 -\r\nX: "), 3600, 0.5, NOT_WHOLE),
+            (Step(endless=b"HTTP/1.1 200 -\r\nContent-Length: 1000000\r\n\r\n"), 3600, 0.5, NOT_WHOLE),
+        ],
+        ids=["silence", "endless status", "endless headers", "endless body"],
     )
-    def test_a_response_that_never_ends(self, start: bytes) -> None:
-        limits = Timeouts(connect=3600, read=3600, total=0.5)
+    def test_a_response_that_does_not_come_whole(
+        self, step: Step, read: float, total: float, message: str
+    ) -> None:
+        limits = Timeouts(connect=3600, read=read, total=total)  # pytest's limit ends a longer wait
         with (
-            scripted(Step(endless=start)) as server,
+            scripted(step) as server,
             client(server, timeouts=limits) as asking,
-            pytest.raises(DeadlineError, match=r"not whole at the end of the 0\.5 s"),
+            pytest.raises(DeadlineError, match=message),
         ):
             asking.recommend([620])
         assert len(server.seen) == 1

@@ -7,9 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from srec.io import read_json
 from srec.prepare.engine import SCRATCH, Engine
 from srec.prepare.filters import latest_vote, latest_vote_of_many
 from tests.prepare.conftest import DAY, HEADER, START, Prepare, Row, log, write_csv, write_lines
+from tests.web import in_a_thread
 
 
 def digest(folder: Path) -> str:
@@ -131,12 +131,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[str]:
     handler = functools.partial(_Quiet, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with in_a_thread(handler) as url:
+        yield url
 
 
 def test_web_addresses_are_files_like_others(prepare: Prepare, tmp_path: Path, site: str) -> None:

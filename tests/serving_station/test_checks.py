@@ -15,7 +15,7 @@ from srec.serving.exchange import read_exchange
 from srec.serving.predictor import Predictor
 from srec.training.run import Run
 from tests.conftest import Line
-from tests.serving_station.serving import in_a_thread
+from tests.web import in_a_thread
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from srec.serve_config.health import Health
 from srec.serve_config.ready import wait_ready
-from tests.serving_station.serving import in_a_thread
+from tests.web import in_a_thread
 
 
 @contextmanager
