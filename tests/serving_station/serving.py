@@ -15,7 +15,8 @@ from srec.serve_config import client, ports
 
 LIMIT = 120.0  # generous: a busy machine may be slow, and only then is it reached
 
-# A worker after the first waits for DOOR/open before it has loaded; a request waits while DOOR/hold exists.
+# A worker after the first waits for DOOR/open before it has loaded; a request waits while DOOR/hold exists,
+# and DOOR/held-* tells that a worker has it.
 GATE = """
 import json, os, time
 from pathlib import Path
@@ -29,6 +30,8 @@ class Gate:
             time.sleep(0.02)
 
     def handle(self, rows, context):
+        if (self.door / "hold").exists():
+            (self.door / f"held-{os.getpid()}").touch()
         while (self.door / "hold").exists():
             time.sleep(0.02)
         return [json.dumps({"worker": os.getpid()}) for _ in rows]
