@@ -19,11 +19,10 @@ _OWNER = "owner.lock"
 def run_folder() -> Iterator[Path]:
     """A new folder that only this user can enter, removed with all it holds at the end.
 
-    It lies in the system's temporary folder, or in /tmp if that one's path is long or unusual. Folders
-    there whose owner was killed before it could remove them are removed first.
+    It lies in ``temporary_folder``. Folders there whose owner was killed before it could remove them are
+    removed first.
     """
-    usual = Path(tempfile.gettempdir()).resolve()
-    parent = usual if _USABLE.fullmatch(str(usual)) else Path("/tmp")  # noqa: S108
+    parent = temporary_folder()
     remove_stale(parent)
     folder = Path(tempfile.mkdtemp(prefix="srec-", dir=parent))
     try:
@@ -34,6 +33,12 @@ def run_folder() -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def temporary_folder() -> Path:
+    """The system's temporary folder, or /tmp if that one's path is long or unusual."""
+    usual = Path(tempfile.gettempdir()).resolve()
+    return usual if _USABLE.fullmatch(str(usual)) else Path("/tmp")  # noqa: S108
 
 
 def remove_stale(parent: Path) -> None:

@@ -3,12 +3,18 @@
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from srec.serve_config.folders import temporary_folder
+
 ROOT = Path(__file__).resolve().parent.parent
+
+# Tests look for a service in the folder they gave it: one whose path services can use, without a dot.
+tempfile.tempdir = os.environ["TMPDIR"] = str(temporary_folder())
 
 
 def srec(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

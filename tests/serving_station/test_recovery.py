@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +75,13 @@ def test_the_folder_of_a_living_service_stays() -> None:
         remove_stale(folder.parent)
         assert (folder / "kept").exists()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["with.dot", "with space", "l" * 100])
+def test_an_unusual_temporary_folder_is_not_used(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
+    with run_folder() as folder:
+        assert folder.parent == Path("/tmp")
