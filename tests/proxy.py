@@ -48,7 +48,7 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self.cut()
         while self._threads:
-            self._threads.pop().join(PATIENCE)
+            self._threads.pop(0).join(PATIENCE)  # what accepts comes first: once it has ended, all have begun
         self._listener.close()
 
     def __enter__(self) -> Self:
