@@ -99,12 +99,14 @@ class TestOperations:
             wait_until(lambda: sum(one.done() for one in asked) == 10, "ten refusals")
             assert [one.result().status for one in asked if one.done()] == [503] * 10
             assert child.model()["jobQueueStatus"]["pendingRequests"] == QUEUE
+            assert child.predict().status == 503  # at once, while nothing moves
             held += [one for one in asked if not one.done()]
             child.process.send_signal(signal.SIGTERM)
             wait_until(lambda: child.ready()[1]["phase"] == "draining", "the drain")
             assert child.ready()[0] == 503
             assert client.request("GET", f"{child.operations}/live").status == 200
             (door / "hold").unlink()
+            assert len(held) > QUEUE
             assert [one.result().status for one in held] == [200] * len(held)
         assert child.end() == 0
         assert child.left_behind() == []
