@@ -11,7 +11,7 @@ from srec.export.archive import build_archive
 from tests.conftest import srec
 from tests.faults.measure import Course, Fault
 from tests.line.test_cli import free_port
-from tests.line.test_service import LIMIT, wait_until
+from tests.waiting import LIMIT, wait_until
 
 _BROKEN = """
 class Broken:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.hostile import attack, unfinished
 from tests.faults.measure import Course, Fault
-from tests.line.test_service import LIMIT
+from tests.waiting import LIMIT
 
 ATTACKERS = 4
 SLOW_CLIENTS = 60

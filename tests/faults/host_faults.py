@@ -9,7 +9,7 @@ from pathlib import Path
 
 from srec.serve_config import client
 from tests.faults.measure import Course, Fault
-from tests.line.test_service import LIMIT, wait_until
+from tests.waiting import LIMIT, wait_until
 
 DISK_MB = 64
 _FULL = "full"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.faults.load import PATH
-from tests.line.test_service import LIMIT
+from tests.waiting import LIMIT
 
 _DEPTH = 20_000
 _HUGE: tuple[str, ...] = (

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.faults.questions import Question
-from tests.line.test_service import LIMIT, wait_until
+from tests.waiting import LIMIT, wait_until
 
 PATH = "/predictions/srec"
 CONNECTIONS = 8

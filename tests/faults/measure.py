@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tests.faults.load import CONNECTIONS, Load, Outcome
 from tests.faults.questions import Question
 from tests.faults.rig import Rig
-from tests.line.test_service import wait_until
+from tests.waiting import wait_until
 
 
 @dataclass(frozen=True)

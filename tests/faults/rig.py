@@ -15,8 +15,9 @@ from srec.serve_config import client
 from srec.serve_config.embedded_redis import EmbeddedRedis
 from srec.serving.artifact import Artifact
 from srec.stores.load import load_graph
-from tests.line.test_service import Service, wait_until
+from tests.line.test_service import Service
 from tests.proxy import Proxy
+from tests.waiting import wait_until
 
 WORKERS = 2
 RESPONSE_TIMEOUT = 2  # seconds

@@ -24,7 +24,8 @@ from srec.serve_config.torchserve import OPEN_FILES
 from srec.serving.openapi import document
 from srec.serving.openapi_inference import PATH as OPEN_INFERENCE
 from tests.conftest import ROOT, Line
-from tests.line.test_service import LIMIT, Service, wait_until
+from tests.line.test_service import Service
+from tests.waiting import LIMIT, wait_until
 
 PATH = "/predictions/srec"
 KEY = "sesame"

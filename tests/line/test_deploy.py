@@ -19,7 +19,8 @@ from srec.serve_config.running import RunningService
 from srec.serve_config.staging import take
 from srec.training.run import Run
 from tests.conftest import Line
-from tests.line.test_service import LIMIT, Service, wait_until
+from tests.line.test_service import Service
+from tests.waiting import LIMIT, wait_until
 
 BROKEN = """
 class Broken:

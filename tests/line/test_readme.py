@@ -13,7 +13,8 @@ import pytest
 
 from tests.conftest import ROOT, Line
 from tests.line.test_cli import free_port
-from tests.line.test_service import Service, wait_until
+from tests.line.test_service import Service
+from tests.waiting import wait_until
 
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]

@@ -10,8 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,7 @@ import redis
 from srec.serve_config.embedded_redis import EmbeddedRedis
 from tests.conftest import ROOT, Line, srec_ok
 from tests.line.test_cli import free_port
-
-LIMIT = 120.0  # generous: a busy machine may be slow, and only then is it reached
-
-
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not true():
-        assert time.monotonic() < deadline, f"{what} did not come true within {LIMIT} s"
-        time.sleep(0.05)
+from tests.waiting import LIMIT, wait_until
 
 
 class Service:

@@ -23,6 +23,7 @@ from srec.loadtest import run_loadtest
 from srec.loadtest.inputs import random_sessions
 from srec.loadtest.run import SCENARIO
 from tests.loadtest.small import CATALOGUE, answer_of, settings_of
+from tests.waiting import wait_until
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -181,13 +182,6 @@ def test_overload_shows_in_the_latency(serve: Serve) -> None:
     assert "could be sent in time" in report.warnings[0]
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "waited for too long"
-        time.sleep(0.02)
-
-
 def _processes_with(text: str) -> list[psutil.Process]:
     return [p for p in psutil.process_iter(["cmdline"]) if text in " ".join(p.info["cmdline"] or ())]
 
@@ -195,7 +189,7 @@ def _processes_with(text: str) -> list[psutil.Process]:
 def test_interrupted_run_leaves_no_process(serve: Serve) -> None:
     def interrupt(line: str) -> None:
         if line.startswith("step 1"):
-            _until(lambda: len(server.bodies) > 10)
+            wait_until(lambda: len(server.bodies) > 10, limit=60)
             assert len(_processes_with(server.url)) >= 3
             raise KeyboardInterrupt
 
@@ -203,7 +197,7 @@ def test_interrupted_run_leaves_no_process(serve: Serve) -> None:
         settings = settings_of(url=server.url, processes=2, seconds=60)
         with pytest.raises(KeyboardInterrupt):
             run_loadtest(settings, interrupt, CATALOGUE)
-        _until(lambda: not _processes_with(server.url))
+        wait_until(lambda: not _processes_with(server.url), limit=60)
 
 
 def test_scenario_runs_alone(serve: Serve, tmp_path: Path) -> None:

@@ -4,16 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from srec.serve_config import client, ports
-
-LIMIT = 120.0  # generous: a busy machine may be slow, and only then is it reached
+from tests.waiting import LIMIT, wait_until
 
 # A worker after the first waits for DOOR/open before it has loaded; a request waits while DOOR/hold exists,
 # and DOOR/held-* tells that a worker has it.
@@ -57,13 +54,6 @@ mar, port, workers = sys.argv[1:]
 serve(Path(mar), redis_url=None, port=int(port), workers=int(workers), load_neighbours=load, on_ready=tell,
       console=False)
 """
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come true within {LIMIT:g} s"
-        time.sleep(0.05)
 
 
 class Child:

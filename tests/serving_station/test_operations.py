@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from srec.serve_config import client
-from tests.serving_station.serving import LIMIT, Child, wait_until
+from tests.serving_station.serving import Child
+from tests.waiting import LIMIT, wait_until
 
 QUEUE = 32  # what a latency target of 1 ms leaves: one batch
 

@@ -12,7 +12,8 @@ import redis
 
 from srec.serve_config.folders import remove_stale, run_folder
 from srec.stores.record import mark_key
-from tests.serving_station.serving import Child, wait_until
+from tests.serving_station.serving import Child
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

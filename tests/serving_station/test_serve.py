@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,6 +17,7 @@ from srec.errors import DataError, HostError, InputError
 from srec.export.signature import make_keys, sign
 from srec.serve_config import client, ports, processes
 from srec.serve_config.service import NO_REDIS, serve
+from tests.waiting import wait_until
 
 STOP_LIMIT = 15.0
 START_LIMIT = 120.0
@@ -47,13 +47,6 @@ def processes_of(folder: Path) -> list[int]:
         for one in psutil.process_iter(["cmdline"])
         if any(str(folder) in part for part in one.info["cmdline"] or [])
     ]
-
-
-def wait_until(condition: Callable[[], bool], limit: float) -> None:
-    deadline = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 class TestServe:
@@ -94,7 +87,7 @@ class TestServe:
 
     def test_a_signal_during_the_start_ends_everything(self, child: subprocess.Popen[str]) -> None:
         folder = Path(self.read(child)["redis_url"].removeprefix("unix://")).parent
-        wait_until(lambda: len(processes_of(folder)) > 1, START_LIMIT)
+        wait_until(lambda: len(processes_of(folder)) > 1, limit=START_LIMIT)
         child.send_signal(signal.SIGTERM)
         assert child.wait(STOP_LIMIT) == 0
         assert processes_of(folder) == []
@@ -105,7 +98,9 @@ class TestServe:
         folder = Path(self.read(child)["redis_url"].removeprefix("unix://")).parent
         info = self.ready(child)
         child.kill()
-        wait_until(lambda: processes_of(folder) + processes.members(int(info["redis_pid"])) == [], STOP_LIMIT)
+        wait_until(
+            lambda: processes_of(folder) + processes.members(int(info["redis_pid"])) == [], limit=STOP_LIMIT
+        )
 
     @pytest.mark.parametrize("redis_url", [NO_REDIS, "redis://:secret@127.0.0.1:1/0"])
     def test_without_a_redis_it_serves(self, echo_mar: Path, tmp_path: Path, redis_url: str) -> None:

@@ -1,7 +1,5 @@
 """Real servers on TCP ports of their own: a primary with its replica and Sentinel, and a cluster of three."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +10,7 @@ from srec.serve_config import processes
 from srec.serve_config.embedded_redis import find_server
 from srec.serve_config.ports import free_ports
 from tests.proxy import PATIENCE
+from tests.waiting import wait_until
 
 SLOTS = 16384
 
@@ -43,7 +42,7 @@ class Node:
             except redis.RedisError:
                 return False
 
-        wait_until(answers)
+        wait_until(answers, limit=PATIENCE)
 
     def stop(self) -> None:
         """End it at once; without effect when it has ended."""
@@ -107,12 +106,12 @@ class Sentinels(Nodes):
         self.replica = self.start(*memory, "--replicaof", "127.0.0.1", str(ports[0]), port=ports[1])
         for node in self.nodes:
             node.wait_ready()
-        wait_until(self._replica_is_linked)  # before Sentinel's first look; its next is 10 s later
+        wait_until(self._replica_is_linked, limit=PATIENCE)  # before Sentinel looks first; next is 10 s later
         watch = f"sentinel monitor games 127.0.0.1 {ports[0]} 1\n"
         watch += f"sentinel down-after-milliseconds games {self._down_after_ms}\n"
         self.sentinel = self.start("--sentinel", port=ports[2], configuration=watch)
         self.sentinel.wait_ready()
-        wait_until(self._replica_is_known)
+        wait_until(self._replica_is_known, limit=PATIENCE)
 
     def _replica_is_linked(self) -> bool:
         with self.primary.client() as client:
@@ -142,18 +141,10 @@ class Cluster(Nodes):
                 client.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
                 if index:
                     client.execute_command("CLUSTER MEET", "127.0.0.1", ports[0], ports[3])
-        wait_until(lambda: all(map(_sees_all, self.nodes)))
+        wait_until(lambda: all(map(_sees_all, self.nodes)), limit=PATIENCE)
 
 
 def _sees_all(node: Node) -> bool:
     with node.client() as client:
         info: dict[str, str] = client.execute_command("CLUSTER INFO")
     return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "3"
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Return once ``is_so``; fail after a time that is ample on any machine."""
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.02)

@@ -22,9 +22,9 @@ from srec.stores.load import load_graph
 from srec.stores.redis import RedisStore
 from srec.stores.settings import StoreSettings
 from tests.proxy import Proxy
-from tests.stores.conftest import AMPLE_MS, Clock, Server
+from tests.stores.conftest import AMPLE_MS, PATIENCE, Clock, Server
 from tests.stores.contract import StoreContract, assert_rows
-from tests.stores.nodes import wait_until
+from tests.waiting import wait_until
 
 ITEMS = np.array([2, 4, 2], np.int32)
 AGES = 3600.0  # seconds that no test waits for
@@ -236,16 +236,16 @@ def watch(graph: GlobalGraph) -> Iterator[Watch]:
 def test_redis_is_used_again_after_each_fault(graph: GlobalGraph, own_server: Server, watch: Watch) -> None:
     load_graph(own_server.url, graph)
     fallbacks = watch(own_server.url, 2000)
-    wait_until(lambda: fallbacks() == 0)
+    wait_until(lambda: fallbacks() == 0, limit=PATIENCE)
     own_server.stop()
     assert fallbacks() == 1
     own_server.restart()
     assert fallbacks() == 1, "it is back, but empty"
     load_graph(own_server.url, graph)
-    wait_until(lambda: fallbacks() == 0)
+    wait_until(lambda: fallbacks() == 0, limit=PATIENCE)
     with own_server.paused():
         assert fallbacks() == 1
-    wait_until(lambda: fallbacks() == 0)
+    wait_until(lambda: fallbacks() == 0, limit=PATIENCE)
 
 
 def test_redis_is_used_again_after_each_fault_of_the_network(
@@ -253,14 +253,14 @@ def test_redis_is_used_again_after_each_fault_of_the_network(
 ) -> None:
     load_graph(server.url, graph)
     fallbacks = watch(f"redis://127.0.0.1:{proxy.port}", 2000)
-    wait_until(lambda: fallbacks() == 0)
+    wait_until(lambda: fallbacks() == 0, limit=PATIENCE)
     proxy.cut()
     assert fallbacks() <= 1, "a connection that broke while idle may be noticed before it is used"
-    wait_until(lambda: fallbacks() == 0)
+    wait_until(lambda: fallbacks() == 0, limit=PATIENCE)
     proxy.black_hole = True
     assert fallbacks() == 1
     proxy.black_hole = False
-    wait_until(lambda: fallbacks() == 0)  # once the connection that was swallowed is given up
+    wait_until(lambda: fallbacks() == 0, limit=PATIENCE)  # once the connection that was swallowed is given up
 
 
 def test_a_slow_redis_does_not_cost_every_batch_its_deadline(

@@ -16,9 +16,10 @@ from srec.stores.record import mark_key
 from srec.stores.redis import RedisStore
 from srec.stores.redis_client import CLUSTER_SHARDS, connect
 from srec.stores.settings import StoreSettings
-from tests.stores.conftest import AMPLE_MS
+from tests.stores.conftest import AMPLE_MS, PATIENCE
 from tests.stores.contract import StoreContract, assert_rows
-from tests.stores.nodes import Cluster, Sentinels, wait_until
+from tests.stores.nodes import Cluster, Sentinels
+from tests.waiting import wait_until
 
 ALL = np.arange(51, dtype=np.int32)
 
@@ -134,7 +135,7 @@ def test_after_a_failover_the_new_primary_is_used(graph: GlobalGraph, own_sentin
     report = load_graph(url, graph)
     assert report.server == f"games of Sentinel {sentinels.hosts}"
     with sentinels.replica.client() as client:
-        wait_until(lambda: bool(client.exists(mark_key(graph.digest))))
+        wait_until(lambda: bool(client.exists(mark_key(graph.digest))), limit=PATIENCE)
     store = reader(url, graph)
     assert_rows(store, graph, ALL)
     sentinels.primary.stop()
@@ -148,7 +149,7 @@ def test_after_a_failover_the_new_primary_is_used(graph: GlobalGraph, own_sentin
             return False
         return True
 
-    wait_until(delivers)
+    wait_until(delivers, limit=PATIENCE)
     with sentinels.replica.client() as client:
         assert client.info("replication")["role"] == "master"
     store.close()
