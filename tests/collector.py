@@ -10,7 +10,7 @@ from typing import Self
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-LIMIT = 120.0  # generous: only a busy machine comes near it
+from tests.waiting import LIMIT
 
 
 class Collector:

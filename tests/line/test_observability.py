@@ -18,8 +18,9 @@ from srec.serve_config.torchserve import TorchServe
 from srec.serving.metrics import EDGES, LABELS
 from srec.serving.observed import ALL_STAGES
 from srec.stores.load import load_graph
-from tests.collector import LIMIT, Collector
+from tests.collector import Collector
 from tests.conftest import Line
+from tests.waiting import LIMIT
 
 SERIES = re.compile(r"^(?P<name>\w+)\{(?P<labels>.*)\} (?P<value>\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
