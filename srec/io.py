@@ -1,6 +1,7 @@
 """Writes that are whole or absent, and digests of what was written."""
 
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from srec.errors import DataError
+
+AT_FDCWD = -100  # paths are relative to the working folder
+RENAME_EXCHANGE = 2
 
 
 @contextlib.contextmanager
@@ -33,24 +37,20 @@ def new_file(path: Path) -> Iterator[Path]:
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside ``path``; on success it takes the place of ``path``.
 
-    Whatever stood at ``path`` stays untouched until the new folder is complete.
+    Whatever stood at ``path`` stays untouched until the new folder is complete. On Linux's usual file
+    systems there is a complete one at every moment, whenever the process is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    old = temporary.with_name(temporary.name + ".old")
     try:
         yield temporary
         temporary.chmod(0o755)
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-    except BaseException:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        raise
+        if not path.exists():
+            temporary.rename(path)
+        elif not _exchange(temporary, path):
+            _replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -86,6 +86,32 @@ def file_stamp(path: Path) -> list[int] | None:
 def digest_of(digests: dict[str, str]) -> str:
     """One digest for a set of files, given ``{name: digest}``; independent of the order."""
     return hashlib.sha256(json.dumps(sorted(digests.items())).encode()).hexdigest()
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step; False where the system or the file system cannot.
+
+    Linux's renameat2(2), which Python does not offer.
+    """
+    with contextlib.suppress(AttributeError):  # another C library
+        exchange = ctypes.CDLL(None).renameat2
+        failed = exchange(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE)
+        return not failed
+    return False
+
+
+def _replace(new: Path, path: Path) -> None:
+    """Put ``new`` in the place of ``path`` in two steps; what was there returns where the second fails."""
+    old = new.with_name(new.name + ".old")
+    try:
+        path.rename(old)
+        new.rename(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

@@ -1,5 +1,7 @@
 import hashlib
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,12 @@ def test_a_failed_file_leaves_the_old_one_and_nothing_else(
     assert names(tmp_path) == ["file.txt"]
 
 
-def test_a_folder_takes_the_place_of_the_old_one_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_folder_takes_the_place_of_the_old_one_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    if not at_once:
+        monkeypatch.setattr("srec.io._exchange", lambda one, other: False)
     path = tmp_path / "folder"
     for content in (["a", "b"], ["c"]):
         with new_folder(path) as temporary:
@@ -52,6 +59,24 @@ def test_a_folder_takes_the_place_of_the_old_one_whole(tmp_path: Path) -> None:
         assert names(path) == content
     assert path.stat().st_mode & 0o777 == 0o755
     assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets folders change places in one step")
+def test_a_folder_is_there_whenever_it_is_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+
+    def replace() -> None:
+        for _ in range(500):
+            with new_folder(path) as temporary:
+                (temporary / "file").touch()
+
+    with new_folder(path) as temporary:
+        (temporary / "file").touch()
+    with ThreadPoolExecutor(1) as beside:
+        replacing = beside.submit(replace)
+        while not replacing.done():
+            assert (path / "file").exists()
+        replacing.result()
 
 
 @pytest.mark.parametrize("error", [ValueError, Interrupted])
@@ -81,6 +106,7 @@ def test_the_old_folder_returns_when_the_last_step_fails(
             raise OSError("no space left")
         rename(source, target)
 
+    monkeypatch.setattr("srec.io._exchange", lambda one, other: False)
     with pytest.raises(OSError, match="no space left"), new_folder(path):
         monkeypatch.setattr(os, "rename", full_disk)
     assert names(path) == ["old"]
