@@ -16,7 +16,7 @@ from srec.serve_config.management import Management
 from srec.serve_config.running import RunningService
 from srec.serve_config.service import NO_REDIS
 from srec.serve_config.staging import move, stage, take
-from srec.serve_config.worker_log import worker_error
+from srec.serve_config.worker_log import settled_error, worker_error
 from srec.serving.artifact import Artifact
 
 KEPT = 5  # archives before the served one
@@ -152,13 +152,16 @@ class _Change:
         """Register and wait until every worker has loaded the model and replayed its golden sessions."""
         log = self.service.log_folder / "torchserve.log"
         position = log.stat().st_size if log.exists() else 0
+
+        def error() -> str | None:
+            return worker_error(_since(log, position), f"srec_{version}")
+
         deadline = time.monotonic() + START_SECONDS
         self._management.register(_STAGED)
         self._management.scale(version, self.service.workers)
         while self._management.versions()[version].ready < self.service.workers:
-            said = _since(log, position)
-            if f"-srec_{version}" in said and (reason := worker_error(said)) is not None:
-                raise DataError(f"the new model does not load in its worker: {reason or 'it ended'}")
+            if error() is not None:
+                raise DataError(f"the new model does not load in its worker: {settled_error(error)}")
             if time.monotonic() > deadline:
                 raise HostError(f"version {version} was not ready after {START_SECONDS:g} s; see {log}")
             time.sleep(_POLL_SECONDS)

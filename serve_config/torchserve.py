@@ -14,7 +14,7 @@ from typing import Self
 from srec.errors import DataError, HostError
 from srec.serve_config import client, ports, processes
 from srec.serve_config.configuration import TorchServeSettings, command, environment, write_configuration
-from srec.serve_config.worker_log import load_error, worker_error
+from srec.serve_config.worker_log import load_error, settled_error, worker_error
 
 STOP_GRACE = 6.0
 OPEN_FILES = 2048  # of which Java needs about 60 itself: the bound of connections, which TorchServe lacks
@@ -129,20 +129,14 @@ class TorchServe:
         if not self.alive():
             code = self._process.returncode if self._process else None
             raise HostError(f"TorchServe's Java ended (status {code}); its log ends:\n{self.log_tail()}")
-        if worker_error(self._log()) is not None:
-            reason = self._settled_error() or "it ended without a traceback (out of memory?)"
+        if self._worker_error() is not None:
+            reason = settled_error(self._worker_error)
             raise DataError(f"the model of {self.settings.mar} does not load in its worker: {reason}")
         if refusal := load_error(self._log()):
             raise DataError(f"TorchServe refuses {self.settings.mar}: {refusal}")
 
-    def _settled_error(self, limit: float = 5.0) -> str | None:
-        """The worker's error once it is logged whole: Java passes a traceback on line by line."""
-        deadline = time.monotonic() + limit
-        before, log = "", self._log()
-        while time.monotonic() < deadline and (log != before or not worker_error(log)):
-            time.sleep(0.5)
-            before, log = log, self._log()
-        return worker_error(log)
+    def _worker_error(self) -> str | None:
+        return worker_error(self._log())
 
     def _log(self) -> str:
         files = [self.settings.log_folder / name for name in _LOGS]

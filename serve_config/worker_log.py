@@ -1,7 +1,11 @@
 """Read from TorchServe's log why a worker failed."""
 
 import re
+import time
+from collections.abc import Callable
 from itertools import takewhile
+
+SETTLE_SECONDS = 5.0
 
 # The layout of log4j2.xml: 2026-01-31T12:00:00,000 INFO  MODEL_LOG [W-9000-srec_1.0-stdout] text
 _LINE = re.compile(r"^\S+ [A-Z]+ +(?P<logger>\S+) \[(?P<thread>[^\]]*)\] ?(?P<text>.*)$")
@@ -15,13 +19,32 @@ _EMPTY_OF_MEANING = (
 )
 
 
-def worker_error(log: str) -> str | None:
-    """``Type: message``, the last telling error of a worker that died; "" without one, None if none died."""
-    if not _DIED.search(log):
+def worker_error(log: str, model: str = "") -> str | None:
+    """``Type: message``, the last telling error of a worker that died; "" without one, None if none died.
+
+    Args:
+        log: of TorchServe.
+        model: name and version as in ``srec_1.0``: listen to its workers only.
+    """
+    records = [found for found in map(_LINE.match, log.splitlines()) if found and _is_of(model, found["thread"])]
+    if not any(_DIED.search(found["text"]) for found in records):
         return None
-    errors = [error for lines in _by_worker(log).values() for error in _errors(lines)]
+    errors = [error for lines in _by_worker(records).values() for error in _errors(lines)]
     telling = [error for error in errors if not any(empty.match(error) for empty in _EMPTY_OF_MEANING)]
     return (telling or errors or [""])[-1]
+
+
+def settled_error(read: Callable[[], str | None], limit: float = SETTLE_SECONDS) -> str:
+    """What ``read`` says of a dead worker once its error is logged whole, in words where there is none.
+
+    A worker logs that it dies before it logs why, and Java passes a traceback on line by line.
+    """
+    deadline = time.monotonic() + limit
+    before, error = None, read()
+    while time.monotonic() < deadline and (error != before or not error):
+        time.sleep(0.5)
+        before, error = error, read()
+    return error or "it ended without a traceback (out of memory?)"
 
 
 def load_error(log: str) -> str | None:
@@ -30,11 +53,16 @@ def load_error(log: str) -> str | None:
     return found["cause"] if found else None
 
 
-def _by_worker(log: str) -> dict[str, list[str]]:
+def _is_of(model: str, thread: str) -> bool:
+    """Whether a thread, W-9000-srec_1.0 or W-9000-srec_1.0-stdout, is of a worker of ``model``."""
+    return not model or thread.removesuffix("-stdout").removesuffix("-stderr").endswith(f"-{model}")
+
+
+def _by_worker(records: list[re.Match[str]]) -> dict[str, list[str]]:
     """What each worker wrote, by the name of the Java thread that read it."""
     lines: dict[str, list[str]] = {}
-    for found in map(_LINE.match, log.splitlines()):
-        if found and found["logger"] == "MODEL_LOG":
+    for found in records:
+        if found["logger"] == "MODEL_LOG":
             lines.setdefault(found["thread"], []).append(found["text"])
     return lines
 

@@ -11,7 +11,7 @@ from srec.serve_config import ports
 from srec.serve_config.configuration import TorchServeSettings, write_configuration
 from srec.serve_config.java import find_java
 from srec.serve_config.signals import Stopped, StopSignals
-from srec.serve_config.worker_log import load_error, worker_error
+from srec.serve_config.worker_log import load_error, settled_error, worker_error
 
 
 def test_the_configuration_says_what_it_must(tmp_path: Path) -> None:
@@ -90,3 +90,15 @@ def test_the_telling_error_is_picked_from_a_log() -> None:
     assert load_error(refused) == "java.io.IOException: bad"
     killed = java("BatchAggregator", "Load model failed: srec, error: Worker died.")
     assert worker_error(killed) == ""
+
+
+def test_only_the_new_models_workers_are_listened_to() -> None:
+    died = "2026-01-01T00:00:00,000 INFO  MODEL_LOG [W-9000-srec_{}-stdout] Backend worker process died.\n"
+    assert worker_error(died.format("one"), "srec_two") is None
+    assert worker_error(died.format("one") + died.format("two"), "srec_two") == ""
+
+
+def test_an_error_is_read_once_it_is_logged_whole() -> None:
+    said = iter(["", "", "ValueError: the", "ValueError: the cause"])
+    assert settled_error(lambda: next(said, "ValueError: the cause")) == "ValueError: the cause"
+    assert settled_error(lambda: "", limit=0) == "it ended without a traceback (out of memory?)"
