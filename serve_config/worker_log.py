@@ -26,7 +26,9 @@ def worker_error(log: str, model: str = "") -> str | None:
         log: of TorchServe.
         model: name and version as in ``srec_1.0``: listen to its workers only.
     """
-    records = [found for found in map(_LINE.match, log.splitlines()) if found and _is_of(model, found["thread"])]
+    records = [
+        found for found in map(_LINE.match, log.splitlines()) if found and _is_of(model, found["thread"])
+    ]
     if not any(_DIED.search(found["text"]) for found in records):
         return None
     errors = [error for lines in _by_worker(records).values() for error in _errors(lines)]
