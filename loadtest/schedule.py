@@ -53,12 +53,10 @@ class Step:
         """When arrival ``number`` (from 0) is due, in seconds from the step's begin; inf after its last."""
         if self.rate is None:
             raise ValueError("a closed loop has no arrivals")
-        if self.to is None or self.to == self.rate:
-            return number / self.rate
-        # rate * t + growth * t^2 arrivals are due until t.
-        growth = (self.to - self.rate) / (2 * self.seconds)
+        # rate * t + growth * t^2 arrivals are due until t; this form of the root keeps its digits near growth 0.
+        growth = 0.0 if self.to is None else (self.to - self.rate) / (2 * self.seconds)
         squared = self.rate**2 + 4 * growth * number
-        return math.inf if squared < 0 else (math.sqrt(squared) - self.rate) / (2 * growth)
+        return math.inf if squared < 0 else 2 * number / (self.rate + math.sqrt(squared))
 
 
 def steps_to_text(steps: Sequence[Step]) -> str:
@@ -117,16 +115,14 @@ class Arrivals:
         while self._steps:
             step = self._steps[0]
             end = self._begin + step.seconds
-            due = now if step.rate is None else self._due(step)
-            if due < end and (now < end or self._is_owed_later()):
+            number = self._taken * self._workers + self._worker
+            is_left = step.rate is None or number < step.arrivals
+            if is_left and (now < end or self._is_owed_later()):
                 self._taken += 1
-                return max(due, self._begin)
+                return max(now if step.rate is None else self._begin + step.due(number), self._begin)
             self._steps.pop(0)
             self._begin, self._taken = end, 0
         return None
-
-    def _due(self, step: Step) -> float:
-        return self._begin + step.due(self._taken * self._workers + self._worker)
 
     def _is_owed_later(self) -> bool:
         return len(self._steps) > 1 and self._steps[1].continues and self._steps[0].rate is not None

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from srec.errors import InputError
@@ -21,6 +21,7 @@ def _settings(**values: Any) -> LoadSettings:
 
 
 @given(first=RATES, last=RATES, seconds=st.floats(1, 20), windows=st.integers(1, 12))
+@example(first=1.0, last=1.0, seconds=1.0000000000000002, windows=1)  # an arrival on the very end
 def test_a_ramp_is_one_even_change(first: float, last: float, seconds: float, windows: int) -> None:
     steps = _settings(shape="ramp", rates=(first, last), seconds=seconds, windows=windows).steps
     assert (steps[0].rate, len(steps)) == (first, windows)
@@ -34,6 +35,7 @@ def test_a_ramp_is_one_even_change(first: float, last: float, seconds: float, wi
 
 
 @given(first=RATES, last=RATES)
+@example(first=300.0, last=299.99999999999994)  # so even that the usual root loses every digit
 def test_arrivals_of_a_ramp_follow_its_rate(first: float, last: float) -> None:
     step = Step(10.0, first, last)
     for number in range(step.arrivals):
