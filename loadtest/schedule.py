@@ -53,7 +53,7 @@ class Step:
         """When arrival ``number`` (from 0) is due, in seconds from the step's begin; inf after its last."""
         if self.rate is None:
             raise ValueError("a closed loop has no arrivals")
-        # rate * t + growth * t^2 arrivals are due until t; this form of the root keeps its digits near growth 0.
+        # rate * t + growth * t^2 arrivals are due until t; this form keeps its digits near growth 0.
         growth = 0.0 if self.to is None else (self.to - self.rate) / (2 * self.seconds)
         squared = self.rate**2 + 4 * growth * number
         return math.inf if squared < 0 else 2 * number / (self.rate + math.sqrt(squared))
